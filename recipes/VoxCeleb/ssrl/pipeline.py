@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Runs a chain of stages and ends in one table.
+
+    python pipeline.py chains/mini.yaml --output_folder=results/mini
+    python pipeline.py chains/ssrl.yaml --data_folder=/data/voxceleb \\
+        --trial_lists=veri_test2.txt --noise_folder=/data/musan \\
+        --rir_folder=/data/RIRS_NOISES --output_folder=results/ssrl
+
+A chain names its steps, the YAML of each, and which step's encoder or labels
+it starts from. Finished steps are skipped, an interrupted one goes on where
+it stopped. Any --key=value is handed to every stage that has this key.
+Without --data_folder a chain with a `corpus` makes its synthetic corpus.
+The table is also written to <output_folder>/metrics.json.
+"""
+
+import sys
+from pathlib import Path
+
+import pseudo_label
+import train
+import verify
+from ruamel.yaml import YAML
+from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.logger import get_logger
+
+from prepare import synthvox
+from ssrl_brain import cli
+from ssrl_brain.files import read_json, write_json
+from ssrl_brain.log import read_history
+
+logger = get_logger(__name__)
+
+LABEL_METRICS = ("nmi", "accuracy", "purity", "clusters")
+
+
+def main(arguments):
+    """Runs the chain; returns the rows of the table."""
+    cli.print_help(arguments, __doc__)
+    chain_file, options, run_options = read_command_line(arguments)
+    chain = YAML(typ="safe").load(Path(chain_file))
+    output = Path(options.pop("output_folder", f"results/{chain['name']}"))
+    options = {**chain.get("options", {}), **options}
+    if "data_folder" not in options:
+        options |= make_corpus(chain, output / "corpus", options)
+    check_keys(chain, options)
+    rows = []
+    for step in chain["steps"]:
+        runner = Step(step, chain, output, options, run_options)
+        rows.append(runner.result())
+        if if_main_process():
+            write_json(output / "metrics.json", {"stages": rows})
+    if if_main_process():
+        print(table(rows, chain.get("title", "")), flush=True)
+    return rows
+
+
+def read_command_line(arguments):
+    """(chain file, overrides by key, run options as given)"""
+    if not arguments or arguments[0].startswith("-"):
+        raise ValueError("name a chain, for instance chains/mini.yaml")
+    if not Path(arguments[0]).is_file():
+        raise FileNotFoundError(
+            f"{arguments[0]} does not exist: run from recipes/VoxCeleb/ssrl"
+        )
+    options, run_options = {}, []
+    for argument in arguments[1:]:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--"):
+            raise ValueError(f"write options as --key=value, not {argument}")
+        if not equals or key in RUN_OPTIONS:
+            run_options.append(argument)
+        else:
+            options[key] = value
+    return arguments[0], options, run_options
+
+
+RUN_OPTIONS = {
+    "device",
+    "precision",
+    "eval_precision",
+    "ckpt_interval_minutes",
+    "ckpt_interval_steps",
+    "grad_accumulation_factor",
+    "distributed_backend",
+    "max_grad_norm",
+}
+
+
+def make_corpus(chain, folder, options):
+    """Synthetic corpus of a chain; returns the options that point to it."""
+    if "corpus" not in chain:
+        raise ValueError("give --data_folder=/path/to/voxceleb")
+    run_on_main(
+        synthvox.make_corpus,
+        kwargs={"folder": str(folder), **chain["corpus"]},
+    )
+    return {
+        "data_folder": str(folder / "voxceleb"),
+        "trial_lists": options.get("trial_lists", "veri_test.txt"),
+        "noise_folder": str(folder / "musan"),
+        "rir_folder": str(folder / "RIRS_NOISES"),
+    }
+
+
+def yaml_keys(path):
+    """Keys of a stage YAML."""
+    return set(YAML().load(Path(path)))
+
+
+def check_keys(chain, options):
+    """A key that no stage has is a mistake, told before anything runs."""
+    known = set.union(*(yaml_keys(step["train"]) for step in chain["steps"]))
+    known |= yaml_keys("hparams/pseudo_label.yaml")
+    known |= yaml_keys("hparams/verify.yaml")
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ValueError(f"--{unknown[0]} is not a key of any stage")
+
+
+class Step:
+    """One training stage with the verification and labels that follow it."""
+
+    def __init__(self, step, chain, output, options, run_options):
+        self.name = step["name"]
+        self.yaml = step["train"]
+        self.overrides = chain.get("overrides", [])
+        self.output = output
+        self.folder = output / self.name
+        self.run_options = run_options
+        self.options = {
+            "prepared_folder": str(output / "prepared"),
+            **options,
+            **step.get("options", {}),
+        }
+        if "encoder" in step:
+            self.options["encoder_folder"] = str(
+                output / step["encoder"] / "export"
+            )
+        if "labels" in step:
+            self.options["label_folder"] = str(
+                output / step["labels"] / "clusters"
+            )
+
+    def result(self):
+        """Row of the table; from the disk if the step is finished."""
+        done = read_json(self.folder / "done.json")
+        given = {key: str(value) for key, value in self.options.items()}
+        given["yaml"] = self.yaml
+        if done is not None:
+            changed = sorted(
+                key
+                for key in given.keys() | done["options"].keys()
+                if given.get(key) != done["options"].get(key)
+            )
+            if changed:
+                raise ValueError(
+                    f"{self.folder} was made with another {changed[0]}: "
+                    "delete that folder or give another --output_folder"
+                )
+            logger.info("%s: finished before, skipped", self.name)
+            return done["row"]
+        logger.info("%s: %s", self.name, self.yaml)
+        row = self.run()
+        if if_main_process():
+            write_json(
+                self.folder / "done.json", {"options": given, "row": row}
+            )
+        return row
+
+    def run(self):
+        """Trains, verifies, clusters."""
+        self.call(train.main, self.yaml, {"output_folder": self.folder})
+        row = {"name": self.name}
+        history = read_history(self.folder)
+        row["seconds"] = round(sum(r["seconds"] for r in history), 1)
+        own = {"encoder_folder": self.folder / "export"}
+        if self.options.get("trial_lists"):
+            lists = self.call(
+                verify.main,
+                "hparams/verify.yaml",
+                {**own, "output_folder": self.folder / "verify"},
+            )
+            for number, (name, metrics) in enumerate(lists.items()):
+                suffix = f"_{name}" if number else ""
+                row |= {k + suffix: v for k, v in metrics.items()}
+        if (self.folder / "labels").is_dir():  # made by the stage itself
+            labels = history[-1]
+        else:
+            labels = self.call(
+                pseudo_label.main,
+                "hparams/pseudo_label.yaml",
+                {**own, "label_folder": self.folder / "clusters"},
+            )
+        return row | {k: labels[k] for k in LABEL_METRICS if k in labels}
+
+    def call(self, function, yaml, options):
+        """A script's main, with the options that its YAML has."""
+        keys = yaml_keys(yaml)
+        options = {**self.options, **options}
+        arguments = [
+            f"--{key}={value}" for key, value in options.items() if key in keys
+        ]
+        return function([yaml, *self.overrides, *arguments, *self.run_options])
+
+
+def table(rows, title):
+    """The rows as a Markdown table.
+
+    Example
+    -------
+    >>> print(table([{"name": "dino", "eer": 9.5}], "Mini"))
+    Mini
+    <BLANKLINE>
+    | name | eer |
+    |---|---|
+    | dino | 9.50 |
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns.sort(key=lambda key: key == "seconds")
+
+    def cell(value):
+        return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    lines = [
+        title,
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
+    ]
+    for row in rows:
+        cells = [cell(row.get(key, "")) for key in columns]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    with cli.one_line_errors(sys.argv):
+        cli.keep_freed_memory()
+        main(sys.argv[1:])

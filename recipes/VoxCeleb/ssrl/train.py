@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Trains one stage, as its YAML describes it.
+
+    python train.py hparams/dino.yaml --data_folder=/data/voxceleb
+    python train.py hparams/ssrl.yaml --data_folder=/data/voxceleb \\
+        --encoder_folder=results/dino/1986/export \\
+        --label_folder=results/labels
+
+Every key of the YAML can be given as --key=value. A second YAML is a file of
+overrides, for instance hparams/mini.yaml, with which any stage fits a laptop.
+The same command resumes an interrupted run. On several GPUs:
+
+    torchrun --standalone --nproc_per_node=4 train.py hparams/dino.yaml ...
+
+Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
+--grad_accumulation_factor=4 --noprogressbar --debug ...
+"""
+
+import sys
+
+import speechbrain as sb
+from speechbrain.utils.distributed import ddp_init_group, run_on_main
+
+from ssrl_brain import cli
+
+
+def main(arguments):
+    """Prepares, trains and exports; returns the Brain."""
+    cli.print_help(arguments, __doc__)
+    hparams_file, run_options, overrides = cli.parse(arguments)
+    ddp_init_group(run_options)
+    hparams = cli.load(hparams_file, overrides)
+    run_on_main(hparams["prepare"])
+    hparams["initialise"]()
+    sb.create_experiment_directory(
+        experiment_directory=hparams["output_folder"],
+        hyperparams_to_save=hparams_file,
+        overrides=overrides,
+    )
+    brain = hparams["brain_class"](
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=run_options,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.fit(
+        hparams["epoch_counter"],
+        hparams["make_train_set"](),
+        train_loader_kwargs=hparams["dataloader_options"],
+    )
+    run_on_main(brain.export, args=[hparams["export_folder"]])
+    return brain
+
+
+if __name__ == "__main__":
+    with cli.one_line_errors(sys.argv):
+        cli.keep_freed_memory()
+        main(sys.argv[1:])

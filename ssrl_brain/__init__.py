@@ -1,0 +1,3 @@
+"""Self-supervised speaker embeddings for SpeechBrain."""
+
+__version__ = "0.1.0"

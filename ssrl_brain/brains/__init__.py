@@ -1,0 +1,1 @@
+"""Brains: which batch goes through which network, at which moment."""

@@ -1,0 +1,249 @@
+"""What every stage shares: batches, features, optimisation, validation, log.
+
+A stage's Brain says which batch goes through which network; everything a
+user can choose is a key of its YAML.
+"""
+
+import time
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+import yaml
+from speechbrain.dataio.dataloader import SaveableDataLoader
+from speechbrain.utils.checkpoints import (
+    mark_as_loader,
+    mark_as_saver,
+    register_checkpoint_hooks,
+)
+from speechbrain.utils.distributed import if_main_process
+from torch.nn import SyncBatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+from ssrl_brain import ema
+from ssrl_brain.data.augment import augmented
+from ssrl_brain.data.sampler import EpochBatchSampler
+from ssrl_brain.data.views import collate, move
+from ssrl_brain.distributed import num_ranks, rank
+from ssrl_brain.export import export_encoder
+from ssrl_brain.log import read_history
+
+
+@register_checkpoint_hooks
+class SpeakerBrain(sb.Brain):
+    """Base of all stages.
+
+    ``modules`` holds ``student`` (an ``EncoderWithHead``) and the feature
+    layers. A teacher, where there is one, stays outside, so that neither
+    ``fit`` nor DDP nor the optimizer touches it.
+    """
+
+    teacher = None
+
+    def make_dataloader(self, dataset, stage, **loader_kwargs):
+        """Batches as a function of (seed, epoch), for any number of ranks."""
+        self.train_set = dataset
+        self.train_sampler = EpochBatchSampler(
+            len(dataset),
+            self.hparams.batch_size,
+            self.hparams.seed,
+            rank(),
+            num_ranks(),
+        )
+        loader = SaveableDataLoader(
+            dataset,
+            batch_sampler=self.train_sampler,
+            collate_fn=collate,
+            **loader_kwargs,
+        )
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable("dataloader-TRAIN", loader)
+        return loader
+
+    def on_fit_start(self):
+        """Makes what depends on the corpus, then recovers all of it."""
+        if self.teacher is not None:
+            self.teacher.to(self.device)
+            ema.copy_(self.teacher, self.hparams.student)
+        self.validation = self.hparams.make_validation()
+        self.make_state()
+        super().on_fit_start()
+
+    def make_state(self):
+        """Hook: per-utterance memories, registered before the recovery."""
+
+    def remember(self, name, module):
+        """Puts a module with buffers on the device and in the checkpoints."""
+        setattr(self, name, module.to(self.device))
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable(name, module)
+
+    def _wrap_distributed(self):
+        if not self.distributed_launch:
+            return
+        on_cuda = self.device_type == "cuda"
+        for name, module in self.modules.items():
+            if any(p.requires_grad for p in module.parameters()):
+                if on_cuda:
+                    module = SyncBatchNorm.convert_sync_batchnorm(module)
+                self.modules[name] = DistributedDataParallel(
+                    module,
+                    device_ids=[self.device] if on_cuda else None,
+                    find_unused_parameters=self.find_unused_parameters,
+                )
+
+    # ---- time ----
+
+    def on_stage_start(self, stage, epoch=None):
+        """Starts the clock."""
+        self.epoch = epoch
+        self.epoch_started = time.time()
+
+    @property
+    def fractional_epoch(self):
+        """Epochs done so far, with the part of the current one."""
+        return self.epoch - 1 + (self.step - 1) / len(self.train_sampler)
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Sets the learning rate, and the randomness of dropout."""
+        seed = (self.hparams.seed, self.epoch, self.step, rank())
+        torch.manual_seed(hash(seed))
+        self.lr = self.hparams.lr_schedule(self.fractional_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr
+
+    # ---- one step ----
+
+    def to_device(self, batch):
+        """A ``CropBatch`` on the training device."""
+        return move(batch, self.device)
+
+    def features(self, view):
+        """A ``ViewBatch`` -> (n * B, frames, F), view by view."""
+        with torch.no_grad():
+            return self.features_of(augmented(view))
+
+    def features_of(self, wave, lengths=None):
+        """(B, T) waveforms -> (B, frames, F) normalised features."""
+        if lengths is None:
+            lengths = torch.ones(len(wave), device=wave.device)
+        features = self.modules.compute_features(wave)
+        return self.modules.mean_var_norm(features, lengths)
+
+    def init_optimizers(self):
+        """One optimizer for what the student has to learn."""
+        parameters = [
+            p for p in self.modules.student.parameters() if p.requires_grad
+        ]
+        self.optimizer = self.opt_class(parameters)
+        self.optimizers_dict = {"opt_class": self.optimizer}
+        if self.checkpointer is not None:
+            self.checkpointer.add_recoverable("optimizer", self.optimizer)
+
+    def optimizers_step(self):
+        """One clipped step; the toolkit clips only one parameter group."""
+        self.scaler.unscale_(self.optimizer)
+        self.adjust_gradients()
+        torch.nn.utils.clip_grad_norm_(
+            self.modules.student.parameters(), self.max_grad_norm
+        )
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer_step += 1
+
+    def adjust_gradients(self):
+        """Hook: between backward and clipping."""
+
+    # ---- end of an epoch ----
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Finishes the epoch, validates, logs and saves."""
+        record = {"epoch": epoch, "lr": self.lr, "loss": float(stage_loss)}
+        record |= self.end_epoch(epoch)
+        record["seconds"] = round(time.time() - self.epoch_started, 2)
+        last = self.hparams.epoch_counter.limit
+        if self.validation.is_due(epoch, last):
+            record |= self.validate()
+        if if_main_process():
+            self.hparams.epoch_log.record(record)
+        if self.checkpointer is not None:
+            self.checkpointer.save_and_keep_only(meta={"epoch": epoch})
+
+    def end_epoch(self, epoch):
+        """Hook: what a method does between epochs; returns log values."""
+        return {}
+
+    def encoders(self):
+        """Networks that validation compares, by name."""
+        encoders = {"student": self.hparams.student.encoder}
+        if self.teacher is not None:
+            encoders["teacher"] = self.teacher.encoder
+        return encoders
+
+    def validate(self):
+        """Verification metrics of every encoder, as ``eer_student``."""
+        return {
+            f"{metric}_{name}": value
+            for name, encoder in self.encoders().items()
+            for metric, value in self.validation(
+                self.encode_with(encoder), self.device
+            ).items()
+        }
+
+    def encode_with(self, encoder):
+        """A function (wave (B, T), lengths (B,)) -> (B, D) in eval mode."""
+
+        def encode(wave, lengths):
+            training = encoder.training
+            encoder.eval()
+            features = self.features_of(wave, lengths)
+            embeddings = encoder(features, lengths).flatten(1)
+            encoder.train(training)
+            return embeddings
+
+        return encode
+
+    # ---- hand-over ----
+
+    def export(self, folder):
+        """Writes the encoder folder of this stage."""
+        history = read_history(self.hparams.output_folder)
+        metrics = {
+            key: value
+            for key, value in (history[-1] if history else {}).items()
+            if isinstance(value, (int, float))
+        }
+        stage_yaml = Path(self.hparams.output_folder) / "hyperparams.yaml"
+        export_encoder(
+            folder,
+            self.hparams.exported.encoder,
+            stage_yaml.read_text(encoding="utf-8"),
+            type(self).__name__.removesuffix("Brain"),
+            metrics,
+        )
+
+    # ---- checkpoints ----
+
+    @mark_as_saver
+    def _save(self, path):
+        super()._save(path)
+        with open(path, "a", encoding="utf-8") as file:
+            yaml.safe_dump({"utterances": self.table_fingerprint()}, file)
+
+    @mark_as_loader
+    def _recover(self, path, end_of_epoch):
+        super()._recover(path, end_of_epoch)
+        with open(path, encoding="utf-8") as file:
+            found = yaml.safe_load(file).get("utterances")
+        if found != self.table_fingerprint():
+            raise ValueError(
+                f"{path} was saved with another utterance table: use a new "
+                "--output_folder, or the --prepared_folder it began with"
+            )
+        if end_of_epoch:  # saved before ``fit`` resets them
+            self.step, self.avg_train_loss = 0, 0.0
+
+    def table_fingerprint(self):
+        """Identity of the corpus that per-utterance state belongs to."""
+        return self.train_set.utterances.fingerprint()

@@ -1,0 +1,134 @@
+"""Self-supervised reflective learning (SSRL, Algorithm 1)."""
+
+import numpy as np
+import torch
+
+from ssrl_brain import ema
+from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.clustering.kmeans import Clusters
+from ssrl_brain.distributed import gather_rows
+from ssrl_brain.handover import read_pseudo_labels, write_pseudo_labels
+from ssrl_brain.noisy_labels.gmm import clean_probability, fit_two_gaussians
+from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
+
+
+class SSRLBrain(SpeakerBrain):
+    """A teacher renews the labels that its student learns from.
+
+    The first of the YAML's ``views`` is the student's, short and augmented;
+    the second the teacher's, long and clean.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.teacher = self.hparams.teacher
+
+    def make_state(self):
+        """Line 4 and 5: empty queues, every label taken for clean."""
+        table = self.train_set.utterances
+        folder = read_pseudo_labels(self.hparams.label_folder, table)
+        labels = torch.from_numpy(folder.labels)
+        self.remember(
+            "label_queue", LabelQueue(labels, self.hparams.label_queue_length)
+        )
+        self.remember("loss_memory", LossMemory(len(table)))
+        self.labels_before = self.label_queue.label.clone()
+
+    @property
+    def is_reflective(self):
+        """False during the first epochs on fixed labels (line 2)."""
+        return self.epoch > self.hparams.fixed_label_epochs
+
+    def on_stage_start(self, stage, epoch=None):
+        """Remembers the labels, to count how many change."""
+        super().on_stage_start(stage, epoch)
+        self.labels_before = self.label_queue.label.clone()
+
+    def compute_forward(self, batch, stage):
+        """Cosines (B, K) of the student (lines 8 to 11)."""
+        batch = self.to_device(batch)
+        _, logits = self.modules.student([self.features(batch.views[0])])
+        return logits
+
+    def compute_objectives(self, logits, batch, stage):
+        """Line 12, with labels and weights from before this batch."""
+        index = batch.index.to(self.device)
+        labels = self.label_queue.label[index].long()
+        loss = self.hparams.margin_loss(logits, labels)
+        return (self.loss_memory.clean_prob[index] * loss).mean()
+
+    @torch.no_grad()
+    def on_fit_batch_end(self, batch, outputs, loss, should_step):
+        """Relabels the batch with the teacher, then moves it (14 to 24)."""
+        if not self.is_reflective:
+            return
+        self.teacher.eval()
+        batch = self.to_device(batch)
+        with self.training_ctx:
+            _, logits = self.teacher([self.features(batch.views[1])])
+        log_probs = self.hparams.margin_loss.logits(logits).log_softmax(-1)
+
+        index, labels = self.hparams.assignment(batch.index, log_probs.exp())
+        self.label_queue.enqueue(*gather_rows(index, labels))
+
+        corrected = self.label_queue.label[batch.index].long()
+        teacher_loss = -log_probs.gather(1, corrected[:, None]).squeeze(1)
+        self.loss_memory.write(*gather_rows(batch.index, teacher_loss))
+
+        if should_step:  # after the optimizer, never between accumulations
+            ema.ema_update_(
+                self.teacher,
+                self.hparams.student,
+                self.hparams.ema_momentum(self.reflective_epoch),
+            )
+
+    @property
+    def reflective_epoch(self):
+        """Fractional epoch counted from the first reflective one."""
+        return self.fractional_epoch - self.hparams.fixed_label_epochs
+
+    def end_epoch(self, epoch):
+        """Models the noise of the labels (lines 27 and 28)."""
+        record = self.label_record()
+        if not self.is_reflective:
+            ema.copy_(self.teacher, self.hparams.student)  # line 3
+            return record
+        memory = self.loss_memory
+        log_loss = memory.log_loss
+        mixture = fit_two_gaussians(log_loss)
+        if mixture is not None:
+            record["mixture"] = [x.tolist() for x in mixture]
+        if self.hparams.use_clean_prob:
+            memory.clean_prob = clean_probability(
+                log_loss, mixture, self.hparams.monotone_clean_prob
+            ).to(memory.clean_prob)
+        record["clean_prob"] = float(memory.clean_prob.mean())
+        return record
+
+    def label_record(self):
+        """What can be said of the labels, with speakers when known."""
+        labels = self.label_queue.label
+        changed = (labels != self.labels_before).float().mean()
+        record = {
+            "clusters": len(labels.unique()),
+            "labels_changed": float(changed),
+        }
+        table = self.train_set.utterances
+        return record | self.hparams.label_metrics(table, labels.cpu())
+
+    def export(self, folder):
+        """Writes the encoder folder, and the labels as a label folder."""
+        super().export(folder)
+        table = self.train_set.utterances
+        loss = self.loss_memory.loss.nan_to_num(0.0).cpu().numpy()
+        clusters = Clusters(
+            self.label_queue.label.cpu().numpy().astype(np.int64),
+            self.teacher.head.weight.detach().cpu().numpy(),
+            loss,
+        )
+        write_pseudo_labels(
+            self.hparams.exported_label_folder,
+            table,
+            clusters,
+            source={"stage": "SSRL"},
+        )

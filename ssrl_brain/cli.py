@@ -1,0 +1,138 @@
+"""Command lines: YAML files, overrides and errors in one line."""
+
+import contextlib
+import ctypes
+import difflib
+import sys
+from pathlib import Path
+
+import speechbrain as sb
+from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml import YAML
+
+
+def parse(arguments, default_yaml=None):
+    """Reads a command line of YAML files, overrides and run options.
+
+    The first YAML is the stage's; further ones are flat files of overrides,
+    of which those apply whose key the stage has. ``--key=value`` wins.
+
+    Arguments
+    ---------
+    arguments : list of str
+        Without the program's name.
+    default_yaml : str, optional
+        Stage YAML where the command line names none.
+
+    Returns
+    -------
+    hparams_file : str
+    run_options : speechbrain RunOptions
+    overrides : dict
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a missing file and for a key that the stage does not have.
+    """
+    is_yaml = [
+        a.endswith((".yaml", ".yml"))
+        and not a.startswith("-")
+        and (position == 0 or not _takes_value(arguments[position - 1]))
+        for position, a in enumerate(arguments)
+    ]
+    files = [a for a, yes in zip(arguments, is_yaml, strict=True) if yes]
+    rest = [a for a, yes in zip(arguments, is_yaml, strict=True) if not yes]
+    if not files and default_yaml:
+        files = [default_yaml]
+    if not files:
+        raise ValueError(
+            "name a YAML file, for instance hparams/dino.yaml (or --help)"
+        )
+    for file in files:
+        if not Path(file).is_file():
+            raise FileNotFoundError(
+                f"{file} does not exist: run from recipes/VoxCeleb/ssrl or "
+                "give the file's full path"
+            )
+    hparams_file, run_options, text = sb.parse_arguments([files[0], *rest])
+    keys = list(YAML().load(Path(hparams_file)))
+    overrides = {}
+    for file in files[1:]:
+        for key, value in (YAML().load(Path(file)) or {}).items():
+            if key in keys:
+                overrides[key] = value
+    given = YAML().load(text) or {}
+    for key in given:
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f" (did you mean --{close[0]}?)" if close else ""
+            raise ValueError(f"--{key} is not a key of {hparams_file}{hint}")
+    return hparams_file, run_options, {**overrides, **given}
+
+
+def _takes_value(argument):
+    return argument.startswith("--") and "=" not in argument
+
+
+def load(hparams_file, overrides):
+    """Loads a HyperPyYAML file; its placeholders are named as options.
+
+    Arguments
+    ---------
+    hparams_file : str
+    overrides : dict
+
+    Returns
+    -------
+    dict
+    """
+    with open(hparams_file, encoding="utf-8") as file:
+        try:
+            return load_hyperpyyaml(file, overrides)
+        except ValueError as error:
+            message = str(error.args[-1])
+            if "!PLACEHOLDER" in message:
+                key = message.split("'")[1]
+                message = f"--{key}=... must be given for {hparams_file}"
+            raise ValueError(message) from error
+
+
+@contextlib.contextmanager
+def one_line_errors(arguments):
+    """Turns errors that a user can mend into one line and exit status 1.
+
+    ``--debug`` on the command line keeps the traceback.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FileExistsError, OSError) as error:
+        if "--debug" in arguments:
+            raise
+        message = " ".join(str(error).split())
+        sys.exit(f"error: {message}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: the same command goes on from the checkpoint")
+
+
+def print_help(arguments, text):
+    """Prints a script's docstring and leaves, where ``--help`` is given."""
+    if "--help" in arguments or "-h" in arguments:
+        print(text.strip())
+        sys.exit(0)
+
+
+def keep_freed_memory():
+    """Asks glibc to keep freed memory instead of returning it.
+
+    Training on a CPU frees and allocates the same large tensors every step;
+    getting their pages anew from the kernel takes a tenth to half of a step.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        trim_threshold, top_pad, mmap_max = -1, -2, -4
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+        libc.mallopt(top_pad, 2**28)

@@ -1,0 +1,241 @@
+"""K-means over a whole corpus, by faiss (iterative framework, section 2.2).
+
+Labels, distances and centroids are numpy arrays: they go to plain files.
+"""
+
+from typing import NamedTuple
+
+import faiss
+import numpy as np
+import torch
+
+
+class Clusters(NamedTuple):
+    """A clustering of N utterances into K clusters, some perhaps empty."""
+
+    labels: np.ndarray  # (N,) int64, the nearest centroid
+    centroids: np.ndarray  # (K, D) float32
+    distances: np.ndarray  # (N,) float32, squared, to the own centroid
+
+
+def kmeans(
+    embeddings,
+    num_clusters,
+    num_iters=25,
+    spherical=True,
+    seed=1986,
+    num_restarts=1,
+    use_gpu=None,
+):
+    """Clusters embeddings; the same seed gives the same clusters.
+
+    Every utterance takes part: the sub-sampling that faiss does by default is
+    off. A centroid may end without utterances.
+
+    Arguments
+    ---------
+    embeddings : numpy.ndarray or torch.Tensor
+        (N, D) one row per utterance.
+    num_clusters : int
+        K, at most N.
+    num_iters : int
+        Iterations of each start.
+    spherical : bool
+        Whether embeddings and centroids are scaled to length 1, as fits a
+        model trained with cosines. Distances are then 2 - 2 cosine.
+    seed : int
+        Chooses the utterances that are the first centroids.
+    num_restarts : int
+        Number of starts; the best is kept.
+    use_gpu : bool or None
+        None: when faiss finds one.
+
+    Returns
+    -------
+    Clusters
+        Labels and distances belong to the centroids that are returned.
+
+    Raises
+    ------
+    ValueError
+        More clusters than utterances, no cluster, embeddings that are not
+        finite or (spherical) zero, or a GPU that is not there.
+
+    Example
+    -------
+    >>> embeddings = np.float32([[2, 0], [0, 1], [5, 0], [0, 3]])
+    >>> clusters = kmeans(embeddings, num_clusters=2, use_gpu=False)
+    >>> clusters.labels[0] == clusters.labels[2] != clusters.labels[1]
+    np.True_
+    >>> clusters.distances
+    array([0., 0., 0., 0.], dtype=float32)
+    """
+    embeddings = _as_float32(embeddings)
+    num_rows, dim = embeddings.shape
+    if num_clusters < 1:
+        raise ValueError(f"num_clusters must be at least 1, not {num_clusters}")
+    if num_clusters > num_rows:
+        raise ValueError(
+            f"num_clusters ({num_clusters}) is larger than the number of "
+            f"utterances ({num_rows}): lower --num_clusters"
+        )
+    num_gpus = faiss.get_num_gpus()
+    if use_gpu and not num_gpus:
+        raise ValueError("use_gpu is set but faiss finds no GPU")
+    embeddings = _checked(embeddings, spherical)
+
+    algorithm = faiss.Kmeans(
+        dim,
+        num_clusters,
+        niter=num_iters,
+        nredo=num_restarts,
+        seed=seed,
+        spherical=spherical,
+        gpu=False if use_gpu is False else num_gpus,
+        # neither sub-sample nor warn
+        max_points_per_centroid=-(-num_rows // num_clusters),
+        min_points_per_centroid=1,
+    )
+    algorithm.train(embeddings)
+    _, labels = algorithm.assign(embeddings)
+    distances = _squared_distances(embeddings, algorithm.centroids, labels)
+    return Clusters(labels, algorithm.centroids, distances)
+
+
+def session_means(embeddings, session):
+    """Mean embedding of each session.
+
+    Arguments
+    ---------
+    embeddings : numpy.ndarray or torch.Tensor
+        (N, D) one row per utterance.
+    session : numpy.ndarray
+        (N,) number of the session that each utterance belongs to.
+
+    Returns
+    -------
+    means : numpy.ndarray
+        (S, D) float32, sessions in the order of their numbers.
+    session_row : numpy.ndarray
+        (N,) row of ``means`` that belongs to each utterance.
+
+    Raises
+    ------
+    ValueError
+        As many sessions as embeddings are needed.
+
+    Example
+    -------
+    >>> session_means(np.float32([[1], [3], [7]]), np.array([8, 8, 5]))
+    (array([[7.],
+           [2.]], dtype=float32), array([1, 1, 0]))
+    """
+    embeddings = _as_float32(embeddings)
+    if np.shape(session) != (len(embeddings),):
+        raise ValueError(
+            f"{len(embeddings)} embeddings but sessions of shape "
+            f"{np.shape(session)}"
+        )
+    _, session_row, size = np.unique(
+        np.asarray(session), return_inverse=True, return_counts=True
+    )
+    means = torch.zeros(len(size), embeddings.shape[1])
+    means.index_add_(
+        0, torch.from_numpy(session_row), torch.from_numpy(embeddings)
+    )
+    return means.numpy() / size[:, None].astype(np.float32), session_row
+
+
+def cluster_sessions(
+    embeddings, session, num_clusters, spherical=True, **kmeans_options
+):
+    """Clusters the means of sessions; utterances take the label of theirs.
+
+    Used where the utterances of one recording are known to share a speaker
+    (iterative framework, section 3.3.2). With ``spherical``, embeddings have
+    length 1 before the mean is taken too.
+
+    Arguments
+    ---------
+    embeddings : numpy.ndarray or torch.Tensor
+        (N, D) one row per utterance.
+    session : numpy.ndarray
+        (N,) number of the session that each utterance belongs to.
+    num_clusters : int
+        K, at most the number of sessions.
+    spherical : bool
+        See ``kmeans``.
+    **kmeans_options
+        Further arguments of ``kmeans``.
+
+    Returns
+    -------
+    Clusters
+        One label per utterance; distances are those of the utterances, not
+        of their sessions. An utterance may lie nearer to another centroid.
+
+    Raises
+    ------
+    ValueError
+        As for ``kmeans``, or more clusters than sessions.
+
+    Example
+    -------
+    >>> embeddings = np.float32([[1, 0], [1, 0], [0, 1], [0, 1]])
+    >>> clusters = cluster_sessions(embeddings, [0, 0, 1, 1], 2, use_gpu=False)
+    >>> clusters.labels[0] == clusters.labels[1] != clusters.labels[2]
+    np.True_
+    """
+    embeddings = _checked(_as_float32(embeddings), spherical)
+    means, session_row = session_means(embeddings, session)
+    if num_clusters > len(means):
+        raise ValueError(
+            f"num_clusters ({num_clusters}) is larger than the number of "
+            f"sessions ({len(means)}): lower --num_clusters"
+        )
+    of_sessions = kmeans(
+        means, num_clusters, spherical=spherical, **kmeans_options
+    )
+    labels = of_sessions.labels[session_row]
+    centroids = of_sessions.centroids
+    distances = _squared_distances(embeddings, centroids, labels)
+    return Clusters(labels, centroids, distances)
+
+
+def _as_float32(embeddings):
+    """A contiguous (N, D) array, copied only where it must be."""
+    if isinstance(embeddings, torch.Tensor):
+        embeddings = embeddings.detach().float().cpu().numpy()
+    embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
+    if embeddings.ndim != 2:
+        raise ValueError(f"embeddings must be (N, D), not {embeddings.shape}")
+    return embeddings
+
+
+def _checked(embeddings, spherical):
+    """Embeddings that can be clustered; of length 1 where ``spherical``."""
+    squared = np.einsum("nd,nd->n", embeddings, embeddings)  # (N,)
+    bad = ~np.isfinite(squared)
+    if bad.any():
+        raise ValueError(
+            f"{bad.sum()} of {len(embeddings)} embeddings are not finite"
+        )
+    if not spherical:
+        return embeddings
+    zero = squared == 0
+    if zero.any():
+        raise ValueError(
+            f"{zero.sum()} of {len(embeddings)} embeddings are zero and have "
+            "no direction"
+        )
+    return embeddings / np.sqrt(squared)[:, None]
+
+
+def _squared_distances(embeddings, centroids, labels, chunk_size=65536):
+    """(N,) to the own centroid; in chunks, not to copy all embeddings."""
+    distances = np.empty(len(embeddings), dtype=np.float32)
+    for start in range(0, len(embeddings), chunk_size):
+        rows = slice(start, start + chunk_size)
+        offset = embeddings[rows] - centroids[labels[rows]]
+        distances[rows] = np.einsum("nd,nd->n", offset, offset)
+    return distances

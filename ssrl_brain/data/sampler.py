@@ -1,0 +1,80 @@
+"""Which utterances form a batch, as a function of seed and epoch alone."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+
+class Key(NamedTuple):
+    """One draw of one utterance; all randomness of a row derives from it."""
+
+    index: int
+    epoch: int
+    batch: int
+
+
+class EpochBatchSampler(torch.utils.data.Sampler):
+    """Shuffled batches of nearly equal size that cover every utterance.
+
+    The same global batches are made for any number of ranks, each rank takes
+    its share of every batch. Sizes differ by one at most, so that no tail of
+    a single utterance meets BatchNorm. Where a batch cannot be split evenly,
+    it is filled up with utterances from its own beginning.
+
+    Arguments
+    ---------
+    num_utterances : int
+    batch_size : int
+        Utterances in a batch, over all ranks.
+    seed : int
+    rank, num_ranks : int
+
+    Raises
+    ------
+    ValueError
+        If there are fewer utterances than a batch needs.
+
+    Example
+    -------
+    >>> sampler = EpochBatchSampler(5, batch_size=3, seed=0)
+    >>> sampler.set_epoch(1)
+    >>> [len(batch) for batch in sampler]
+    [3, 2]
+    >>> sorted(key.index for batch in sampler for key in batch)
+    [0, 1, 2, 3, 4]
+    """
+
+    def __init__(self, num_utterances, batch_size, seed, rank=0, num_ranks=1):
+        if batch_size < 2 * num_ranks:
+            raise ValueError(
+                f"--batch_size={batch_size} gives {num_ranks} rank(s) fewer "
+                "than two utterances each: raise --batch_size"
+            )
+        if num_utterances < batch_size:
+            raise ValueError(
+                f"{num_utterances} utterances do not fill one batch: "
+                f"lower --batch_size={batch_size}"
+            )
+        self.num_utterances = num_utterances
+        self.num_batches = -(-num_utterances // batch_size)
+        self.seed = seed
+        self.rank = rank
+        self.num_ranks = num_ranks
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        """Chooses the order; called by ``Brain.fit``."""
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.num_batches
+
+    def __iter__(self):
+        generator = np.random.default_rng((self.seed, self.epoch))
+        order = generator.permutation(self.num_utterances)
+        for number, batch in enumerate(np.array_split(order, self.num_batches)):
+            share = -(-len(batch) // self.num_ranks)
+            batch = np.resize(batch, share * self.num_ranks)
+            mine = batch[self.rank * share : (self.rank + 1) * share]
+            yield [Key(int(i), self.epoch, number) for i in mine]

@@ -1,0 +1,209 @@
+"""Crops of utterances: the only difference between the stages' inputs."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ssrl_brain.data.audio import length_at, read_excerpts
+from ssrl_brain.data.utterances import Utterances
+
+
+def crop_starts(total, length, num, generator, spread=True):
+    """Where crops begin; they overlap as little as the utterance allows.
+
+    Crops that fit side by side never overlap, and the spare samples are
+    shared out at random among the gaps. Otherwise they are spaced evenly from
+    the first to the last sample. The order of the crops is random.
+
+    Arguments
+    ---------
+    total, length : int
+        Samples of the utterance and of each crop. An utterance shorter than
+        the crop is repeated, and may begin anywhere.
+    num : int
+    generator : numpy.random.Generator
+    spread : bool
+        False draws the positions independently.
+
+    Returns
+    -------
+    numpy.ndarray
+        (num,) first samples.
+
+    Example
+    -------
+    >>> sorted(crop_starts(10, 6, 2, np.random.default_rng(0)).tolist())
+    [0, 4]
+    """
+    if total < length:
+        return generator.integers(0, total, size=num)
+    slack = total - num * length
+    if not spread or num == 1:
+        return generator.integers(0, total - length + 1, size=num)
+    if slack >= 0:
+        gaps = np.sort(generator.integers(0, slack + 1, size=num))
+        starts = gaps + length * np.arange(num)
+    else:
+        starts = np.arange(num) * (total - length) // (num - 1)
+    return generator.permutation(starts)
+
+
+class View:
+    """Some crops of equal length of an utterance, with their augmentation.
+
+    Arguments
+    ---------
+    num : int
+        Crops per utterance.
+    seconds : float or list of float
+        Length; of a pair [low, high] one length is drawn per batch.
+    augment : callable or None
+        Draws the augmentation of a crop, see ``ssrl_brain.data.augment``.
+    spread : bool
+        Whether the crops avoid each other.
+
+    Example
+    -------
+    >>> View(2, 3.0).draw_length(16000, seed=0, epoch=1, batch=0)
+    48000
+    """
+
+    def __init__(self, num, seconds, augment=None, spread=True):
+        self.num = num
+        self.seconds = np.broadcast_to(seconds, 2).astype(float)
+        self.augment = augment
+        self.spread = spread
+        if num < 1 or not 0 < self.seconds[0] <= self.seconds[1]:
+            raise ValueError(
+                f"a view needs at least one crop of positive length, "
+                f"got {num} of {seconds} s"
+            )
+
+    def draw_length(self, sample_rate, seed, epoch, batch):
+        """Samples of every crop in a batch."""
+        low, high = np.rint(self.seconds * sample_rate).astype(int)
+        if low == high:
+            return int(low)
+        generator = np.random.default_rng((seed, epoch, batch))
+        return int(generator.integers(low, high + 1))
+
+
+class ViewBatch(NamedTuple):
+    """Crops of one ``View`` for a batch, before augmentation.
+
+    ``wave`` is (B, n, T); the rest is None where nothing augments them:
+    ``noise`` (B, n, T), ``snr`` (B, n) in dB, ``rir`` (B, n, R), zeros where a
+    crop is not reverberated.
+    """
+
+    wave: torch.Tensor
+    noise: torch.Tensor | None = None
+    snr: torch.Tensor | None = None
+    rir: torch.Tensor | None = None
+
+
+class CropBatch(NamedTuple):
+    """``index`` (B,) rows of the utterance table; ``views`` one per View."""
+
+    index: torch.Tensor
+    views: tuple
+
+
+def move(batch, device):
+    """A batch of tensors, named tuples and Nones on another device."""
+    if batch is None:
+        return None
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device, non_blocking=True)
+    moved = [move(item, device) for item in batch]
+    return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
+
+
+class CropDataset(torch.utils.data.Dataset):
+    """Crops of utterances, random as a function of (seed, epoch, utterance).
+
+    So they are the same with any number of workers or ranks, interrupted or
+    not.
+
+    Arguments
+    ---------
+    utterances : Utterances
+    data_folder : str
+    views : list of View
+    seed : int
+    sample_rate : int
+    sources : callable or None
+        (index, num, generator) -> (num,) rows that the crops of an utterance
+        are taken from; by default all from the utterance itself.
+    """
+
+    def __init__(
+        self, utterances, data_folder, views, seed, sample_rate, sources=None
+    ):
+        self.utterances = utterances
+        self.data_folder = str(data_folder)
+        self.views = views
+        self.seed = seed
+        self.sample_rate = sample_rate
+        self.sources = sources
+
+    def __len__(self):
+        return len(self.utterances)
+
+    def __getitem__(self, key):
+        views = []
+        for number, view in enumerate(self.views):
+            length = view.draw_length(
+                self.sample_rate, self.seed, key.epoch, key.batch
+            )
+            generator = np.random.default_rng(
+                (self.seed, key.epoch, key.index, number)
+            )
+            rows = np.full(view.num, key.index)
+            if self.sources is not None:
+                rows = self.sources(key.index, view.num, generator)
+            wave = np.empty((view.num, length), dtype=np.float32)
+            for row in np.unique(rows):
+                wave[rows == row] = self._crops(
+                    row, int((rows == row).sum()), length, view, generator
+                )
+            plans = []
+            if view.augment is not None:
+                plans = [view.augment(length, generator) for _ in wave]
+            views.append((wave, *zip(*plans, strict=True)))
+        return key.index, views
+
+    def _crops(self, row, num, length, view, generator):
+        """(num, length) crops of one utterance."""
+        table = self.utterances
+        frames, rate = int(table.num_frames[row]), int(table.sample_rates[row])
+        total = length_at(frames, rate, self.sample_rate)
+        starts = crop_starts(total, length, num, generator, view.spread)
+        path = f"{self.data_folder}/{table.paths[int(row)]}"
+        return read_excerpts(
+            path, starts, length, frames, rate, self.sample_rate
+        )
+
+
+def make_train_set(table_csv, data_folder, views, seed, sample_rate):
+    """The ``CropDataset`` of a prepared table; named in the stage YAMLs."""
+    table = Utterances.from_csv(table_csv)
+    return CropDataset(table, data_folder, views, seed, sample_rate)
+
+
+def collate(items):
+    """Items of a ``CropDataset`` as one ``CropBatch``."""
+    index, views = zip(*items, strict=True)
+    return CropBatch(
+        torch.tensor(index),
+        tuple(
+            ViewBatch(
+                *(
+                    torch.from_numpy(np.stack([np.stack(x) for x in field]))
+                    for field in zip(*rows, strict=True)
+                )
+            )
+            for rows in zip(*views, strict=True)
+        ),
+    )

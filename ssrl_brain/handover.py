@@ -1,0 +1,207 @@
+"""What one stage hands to the next: plain files in a folder.
+
+Encoder folder: ``hyperparams.yaml``, ``embedding_model.ckpt``, see
+``ssrl_brain.export``. Label folder: ``embeddings.npy`` (N, D),
+``centroids.npy`` (K, D), ``pseudo_labels.csv``, ``source.json``.
+"""
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ssrl_brain.files import atomic_folder, read_json, write_json
+from ssrl_brain.models import load_centroids_
+
+COLUMNS = ["ID", "pseudo_label", "distance", "keep"]
+
+
+class PseudoLabels(NamedTuple):
+    """A label folder, in the order of the utterance table.
+
+    ``labels`` (N,) int64, ``distances`` (N,), ``keep`` (N,) bool,
+    ``centroids`` (K, D), ``source`` dict.
+    """
+
+    labels: np.ndarray
+    distances: np.ndarray
+    keep: np.ndarray
+    centroids: np.ndarray
+    source: dict
+
+
+def write_pseudo_labels(
+    folder, table, clusters, keep=None, embeddings=None, source=None
+):
+    """Writes a label folder, whole or not at all.
+
+    Arguments
+    ---------
+    folder : str
+    table : Utterances
+    clusters : Clusters
+        labels (N,), centroids (K, D), distances (N,).
+    keep : numpy.ndarray, optional
+        (N,) bool, rows that purification keeps.
+    embeddings : numpy.ndarray, optional
+        (N, D)
+    source : dict, optional
+        How the labels were made; plain values.
+    """
+    labels, centroids, distances = (np.asarray(x) for x in clusters)
+    keep = np.ones(len(labels), bool) if keep is None else np.asarray(keep)
+    source = {
+        **(source or {}),
+        "utterances": table.fingerprint(),
+        "num_utterances": len(table),
+        "num_clusters": len(centroids),
+    }
+    with atomic_folder(folder) as temporary:
+        if embeddings is not None:
+            np.save(temporary / "embeddings.npy", np.float32(embeddings))
+        np.save(temporary / "centroids.npy", np.float32(centroids))
+        with open(
+            temporary / "pseudo_labels.csv", "w", newline="", encoding="utf-8"
+        ) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(
+                (name, int(label), f"{distance:.6g}", int(kept))
+                for name, label, distance, kept in zip(
+                    table.ids, labels, distances, keep, strict=True
+                )
+            )
+        write_json(temporary / "source.json", source)
+
+
+def read_pseudo_labels(folder, table):
+    """Reads a label folder and checks that it belongs to a table.
+
+    Arguments
+    ---------
+    folder : str
+    table : Utterances
+
+    Returns
+    -------
+    PseudoLabels
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line: what is missing or does not fit, and the remedy.
+
+    Example
+    -------
+    >>> from ssrl_brain.clustering.kmeans import Clusters
+    >>> from ssrl_brain.data.utterances import Utterances
+    >>> table = Utterances(["a", "b"], ["a", "b"], [1, 1], [1, 1], [0, 1])
+    >>> clusters = Clusters(np.array([0, 1]), np.eye(2), np.zeros(2))
+    >>> folder = getfixture("tmp_path") / "labels"
+    >>> write_pseudo_labels(folder, table, clusters)
+    >>> read_pseudo_labels(folder, table).labels
+    array([0, 1])
+    """
+    folder = Path(folder)
+    source = read_json(folder / "source.json")
+    if source is None:
+        raise FileNotFoundError(
+            f"{folder} is not a label folder: make it with "
+            "`python pseudo_label.py --encoder_folder=... "
+            f"--label_folder={folder}`"
+        )
+    if source.get("utterances") != table.fingerprint():
+        raise ValueError(
+            f"{folder} was made from another utterance table "
+            f"({source.get('num_utterances')} utterances, now {len(table)}): "
+            "run pseudo_label.py again"
+        )
+    with open(folder / "pseudo_labels.csv", newline="", encoding="utf-8") as f:
+        reader = csv.reader(f)
+        header, rows = next(reader, None), list(reader)
+    if header != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise ValueError(
+            f"{folder}/pseudo_labels.csv must have the columns "
+            f"{','.join(COLUMNS)}: run pseudo_label.py again"
+        )
+    if [row[0] for row in rows] != list(table.ids):
+        raise ValueError(
+            f"{folder}/pseudo_labels.csv does not list the utterances of the "
+            "table in their order: run pseudo_label.py again"
+        )
+    centroids = np.load(folder / "centroids.npy", allow_pickle=False)
+    try:
+        labels = np.array([row[1] for row in rows], dtype=np.int64)
+        distances = np.array([row[2] for row in rows], dtype=np.float64)
+        keep = np.array([row[3] for row in rows], dtype=np.int64).astype(bool)
+    except ValueError as error:
+        raise ValueError(f"{folder}/pseudo_labels.csv: {error}") from error
+    if labels.min() < 0 or labels.max() >= len(centroids):
+        raise ValueError(
+            f"{folder}: labels must lie in 0..{len(centroids) - 1}, found "
+            f"{labels.min()}..{labels.max()}: run pseudo_label.py again"
+        )
+    return PseudoLabels(labels, distances, keep, centroids, source)
+
+
+def load_encoder_(encoder, folder):
+    """Loads the weights of an encoder folder into an encoder, strictly.
+
+    The toolkit's ``Pretrainer`` only warns when keys differ, which silently
+    leaves random weights.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+    folder : str
+        With ``embedding_model.ckpt``, as every stage exports and as speaker
+        models of SpeechBrain are published.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+    """
+    path = Path(folder) / "embedding_model.ckpt"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} is not an encoder folder (no embedding_model.ckpt): "
+            "give --encoder_folder=<output folder of a stage>/export, made "
+            "for instance by `python train.py hparams/dino.yaml ...`"
+        )
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        encoder.load_state_dict(state)
+    except RuntimeError as error:
+        reasons = "; ".join(str(error).splitlines()[1:4]).replace("\t", "")
+        raise ValueError(
+            f"{path} does not fit this stage's encoder: use the same encoder "
+            f"block in both YAMLs ({reasons})"
+        ) from None
+
+
+def initialise(
+    encoder, encoder_folder=None, head=None, label_folder=None, table_csv=None
+):
+    """Starting weights of a stage.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+    encoder_folder : str, optional
+        Of an earlier stage; random weights without it.
+    head : torch.nn.Module, optional
+        Classifier that begins at the centroids of ...
+    label_folder : str, optional
+        ... this folder.
+    table_csv : str, optional
+        Utterance table that the labels must belong to.
+    """
+    if encoder_folder:
+        load_encoder_(encoder, encoder_folder)
+    if head is not None and label_folder:
+        from ssrl_brain.data.utterances import Utterances
+
+        table = Utterances.from_csv(table_csv)
+        load_centroids_(head, read_pseudo_labels(label_folder, table).centroids)

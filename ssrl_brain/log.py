@@ -1,0 +1,110 @@
+"""What a run writes down after every epoch.
+
+``history.jsonl`` has one line per epoch and is the source of the other two,
+``train_log.txt`` and the TensorBoard events; a resumed epoch replaces its
+line, so that an interrupted run leaves the same log as an uninterrupted one.
+"""
+
+import json
+from pathlib import Path
+
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.files import write_text
+
+logger = get_logger(__name__)
+
+
+def read_history(folder):
+    """Records of all epochs of a run so far; an empty list if there are none.
+
+    Arguments
+    ---------
+    folder : str
+        Output folder of a stage.
+
+    Returns
+    -------
+    list of dict
+        In order of their "epoch".
+    """
+    path = Path(folder) / "history.jsonl"
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def as_text(record):
+    """One line of ``train_log.txt``.
+
+    Example
+    -------
+    >>> as_text({"epoch": 2, "lr": 0.001, "loss": 1.23456, "eer_student": 9.5})
+    'epoch: 2, lr: 0.001, loss: 1.235, eer_student: 9.5'
+    """
+    return ", ".join(
+        f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}"
+        for key, value in record.items()
+        if not isinstance(value, (list, dict))
+    )
+
+
+class EpochLog:
+    """Writes records of epochs.
+
+    Arguments
+    ---------
+    folder : str
+        Output folder of a stage.
+    tensorboard : bool
+        Whether to write TensorBoard events as well, if it is installed.
+
+    Example
+    -------
+    >>> log = EpochLog(getfixture("tmp_path"), tensorboard=False)
+    >>> for epoch in (1, 2, 2):
+    ...     log.record({"epoch": epoch, "loss": 0.5})
+    >>> [record["epoch"] for record in read_history(log.folder)]
+    [1, 2]
+    """
+
+    def __init__(self, folder, tensorboard=True):
+        self.folder = Path(folder)
+        self.tensorboard = tensorboard
+        self.writer = None
+
+    def record(self, record):
+        """Adds or replaces the record of an epoch."""
+        epoch = record["epoch"]
+        history = [r for r in read_history(self.folder) if r["epoch"] < epoch]
+        history.append(record)
+        write_text(
+            self.folder / "history.jsonl",
+            "".join(json.dumps(item) + "\n" for item in history),
+        )
+        write_text(
+            self.folder / "train_log.txt",
+            "".join(as_text(item) + "\n" for item in history),
+        )
+        logger.info(as_text(record))
+        if self.tensorboard:
+            self._write_events(epoch, record)
+
+    def _write_events(self, epoch, record):
+        if self.writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                logger.info(
+                    "No TensorBoard events: `pip install tensorboard` for them"
+                )
+                self.tensorboard = False
+                return
+            self.writer = SummaryWriter(
+                str(self.folder / "tensorboard"), purge_step=epoch
+            )
+        for key, value in record.items():
+            if isinstance(value, (int, float)):
+                self.writer.add_scalar(key, value, epoch)
+        self.writer.flush()

@@ -1,0 +1,1 @@
+"""Losses as modules; their forward changes no state."""

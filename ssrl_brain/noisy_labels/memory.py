@@ -1,0 +1,112 @@
+"""What is remembered of every utterance, as buffers that checkpoints hold.
+
+All rows are rows of the utterance table, never positions in a batch.
+"""
+
+import torch
+
+
+def queue_mode(queue):
+    """Most frequent label of each queue; ties go to the most recent label.
+
+    Arguments
+    ---------
+    queue : torch.Tensor
+        (B, L) labels, oldest first; -1 marks a slot not yet filled.
+
+    Returns
+    -------
+    torch.Tensor
+        (B,) labels; -1 where the queue is empty.
+
+    Example
+    -------
+    >>> queue_mode(torch.tensor([[3, 7, 3], [-1, 2, 5], [-1, -1, -1]]))
+    tensor([ 3,  5, -1])
+    """
+    votes = (queue[:, :, None] == queue[:, None, :]).sum(-1)  # (B, L)
+    votes = votes.masked_fill(queue < 0, 0)
+    recency = torch.arange(queue.shape[1], device=queue.device)
+    winner = (votes * queue.shape[1] + recency).argmax(-1)  # (B,)
+    return queue.gather(1, winner[:, None]).squeeze(1)
+
+
+class LabelQueue(torch.nn.Module):
+    """Current pseudo label and the last predictions of every utterance.
+
+    SSRL, III-C.
+
+    Arguments
+    ---------
+    labels : torch.Tensor
+        (N,) initial pseudo labels.
+    length : int
+        Predictions kept; 1 means no queue.
+
+    Example
+    -------
+    >>> memory = LabelQueue(torch.tensor([0, 1]), length=3)
+    >>> memory.enqueue(torch.tensor([1]), torch.tensor([4]))
+    >>> memory.label.tolist(), memory.queue.tolist()
+    ([0, 4], [[-1, -1, -1], [-1, -1, 4]])
+    """
+
+    def __init__(self, labels, length):
+        super().__init__()
+        if length < 1:
+            raise ValueError(
+                f"label_queue_length must be at least 1, got {length}"
+            )
+        labels = labels.to(torch.int32)
+        self.register_buffer("label", labels.clone())
+        self.register_buffer(
+            "queue", torch.full((len(labels), length), -1, dtype=torch.int32)
+        )
+
+    def enqueue(self, index, labels):
+        """Adds predictions and renews the labels by the vote of the queue.
+
+        Arguments
+        ---------
+        index, labels : torch.Tensor
+            (M,) distinct rows of the table, and their predicted labels.
+        """
+        history = self.queue[index]
+        history = torch.cat(
+            [history[:, 1:], labels[:, None].to(history.dtype)], dim=1
+        )
+        self.queue[index] = history
+        self.label[index] = queue_mode(history)
+
+
+class LossMemory(torch.nn.Module):
+    """Last loss of every utterance, and how clean its label seems.
+
+    ``clean_prob`` is what training reads; it stays the same for an epoch
+    while ``loss`` is being rewritten.
+
+    Arguments
+    ---------
+    num_utterances : int
+
+    Example
+    -------
+    >>> memory = LossMemory(2)
+    >>> memory.write(torch.tensor([1]), torch.tensor([0.5]))
+    >>> memory.loss, memory.clean_prob
+    (tensor([nan, 0.5000]), tensor([1., 1.]))
+    """
+
+    def __init__(self, num_utterances):
+        super().__init__()
+        self.register_buffer("loss", torch.full((num_utterances,), torch.nan))
+        self.register_buffer("clean_prob", torch.ones(num_utterances))
+
+    def write(self, index, loss):
+        """index (M,) distinct rows, loss (M,)"""
+        self.loss[index] = loss.float()
+
+    @property
+    def log_loss(self):
+        """(N,) logarithm of the last losses, nan where there is none yet."""
+        return self.loss.log()
