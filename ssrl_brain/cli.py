@@ -9,6 +9,7 @@ from pathlib import Path
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
+from speechbrain.utils.run_opts import RunOptions
 
 
 def parse(arguments, default_yaml=None):
@@ -72,7 +73,9 @@ def parse(arguments, default_yaml=None):
 
 
 def _takes_value(argument):
-    return argument.startswith("--") and "=" not in argument
+    """Whether the next argument is this option's value: not after a flag."""
+    is_flag = getattr(RunOptions, argument.removeprefix("--"), None) is False
+    return argument.startswith("--") and "=" not in argument and not is_flag
 
 
 def load(hparams_file, overrides):

@@ -71,12 +71,12 @@ def inference_yaml(stage_yaml):
     result = CommentedMap()
     result["sample_rate"] = stage["sample_rate"]
     for part in PARTS:
-        name = str(stage[part].tag.value)
-        if any(package in name for package in FOREIGN):
-            raise ValueError(
-                f"{part} is {name}: an exported encoder may only use classes "
-                "that stock SpeechBrain can import"
-            )
+        for name in class_names(stage[part]):
+            if any(package in name for package in FOREIGN):
+                raise ValueError(
+                    f"{part} is or holds {name}: an exported encoder may only "
+                    "use classes that stock SpeechBrain can import"
+                )
         result[part] = stage[part]
     result["modules"] = {part: result[part] for part in PARTS}
     pretrainer = CommentedMap(
@@ -87,6 +87,23 @@ def inference_yaml(stage_yaml):
     )
     result["pretrainer"] = pretrainer
     return result
+
+
+def class_names(node):
+    """Yields the tags of a YAML node and of all that it holds.
+
+    Example
+    -------
+    >>> node = YAML().load("!new:a.B {x: [!name:c.d {}], y: 1}")
+    >>> list(class_names(node))
+    ['!new:a.B', '!name:c.d']
+    """
+    tag = getattr(node, "tag", None)
+    if tag is not None and tag.value is not None:
+        yield str(tag.value)
+    if isinstance(node, (dict, list)):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from class_names(child)
 
 
 def export_encoder(folder, encoder, stage_yaml, stage, metrics=None):

@@ -4,23 +4,34 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
+
+from speechbrain.utils.logger import get_logger
+
+logger = get_logger(__name__)
 
 
 @contextlib.contextmanager
 def atomic_folder(folder):
     """A temporary sibling that takes the folder's place on success.
 
+    What a killed run left behind is removed first, so only one process at a
+    time may write a folder.
+
     Arguments
     ---------
     folder : str or Path
-        Replaced as a whole if it exists.
+        Replaced as a whole if it exists; where a link leads to, if it is one.
 
     Yields
     ------
     Path
-        Where to write.
+        Empty folder to write into.
+
+    Raises
+    ------
+    ValueError
+        If there is a file of that name.
 
     Example
     -------
@@ -30,24 +41,27 @@ def atomic_folder(folder):
     >>> (root / "labels" / "a.txt").read_text()
     'whole'
     """
-    folder = Path(folder).absolute()
+    folder = Path(os.path.realpath(folder))
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file, not a folder: remove it")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(
-        tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent)
-    )
+    partial = folder.with_name(f".{folder.name}.partial")
+    replaced = folder.with_name(f".{folder.name}.replaced")
+    for leftover in (partial, replaced):
+        if leftover.exists():
+            logger.info(f"Removing {leftover}, left by an interrupted run")
+            shutil.rmtree(leftover)
+    partial.mkdir()
     try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            previous = temporary.with_suffix(".previous")
-            folder.rename(previous)
-            temporary.rename(folder)
-            shutil.rmtree(previous)
-        else:
-            temporary.rename(folder)
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    if folder.exists():
+        folder.rename(replaced)
+    partial.rename(folder)
+    if replaced.exists():
+        shutil.rmtree(replaced)
 
 
 def write_text(path, text):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from speechbrain.inference.speaker import SpeakerRecognition
 
-from ssrl_brain.data.preparation import read_trials
+from ssrl_brain.data.trials import read_trials
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.embed import embed
 from ssrl_brain.metrics import score_trials, verification_metrics

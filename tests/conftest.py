@@ -3,8 +3,11 @@
 import pathlib
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 import speechbrain  # noqa: F401
+from ruamel.yaml import YAML
 from speechbrain.utils.importutils import LazyModule
 
 # The hypothesis plugin looks into every imported module; SpeechBrain's lazy
@@ -15,7 +18,7 @@ for name, module in list(sys.modules.items()):
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "VoxCeleb" / "ssrl"
-sys.path[:0] = [str(RECIPE), str(ROOT)]
+sys.path[:0] = [str(RECIPE), str(ROOT), str(ROOT / "tests")]
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,138 @@ def repository():
 def recipe():
     """Folder of the recipe's scripts."""
     return RECIPE
+
+
+RATE = 16000
+TINY = {
+    "channels": "[8, 8, 8, 8, 24]",
+    "attention_channels": 4,
+    "emb_dim": 8,
+    "n_mels": 16,
+    "batch_size": 8,
+    "number_of_epochs": 2,
+    "num_workers": 0,
+    "tensorboard": False,
+    "rir_seconds": 0.05,
+    "global_seconds": 0.6,
+    "local_seconds": 0.4,
+    "head_dims": "[16, 8]",
+    "num_prototypes": 12,
+    "warmup_epochs": 1,
+    "crop_seconds": "[0.4, 0.6]",
+    "student_seconds": 0.4,
+    "teacher_seconds": 0.6,
+    "num_clusters": 7,
+    "min_seconds": 0.3,
+}
+
+
+def voice(generator, speaker, seconds):
+    """A buzz whose pitch and one resonance belong to the speaker."""
+    time = np.arange(int(seconds * RATE)) / RATE
+    pitch = (90 + 25 * speaker) * (1 + 0.02 * generator.standard_normal())
+    resonance = 500 + 300 * speaker
+    harmonics = pitch * np.arange(1, 40)
+    weights = np.exp(-(((harmonics - resonance) / 400) ** 2)) + 0.02
+    phases = generator.uniform(0, 2 * np.pi, len(harmonics))
+    wave = sum(
+        w * np.sin(2 * np.pi * h * time + p)
+        for w, h, p in zip(weights, harmonics, phases, strict=True)
+    )
+    rhythm = 0.6 + 0.4 * np.sin(2 * np.pi * generator.uniform(2, 5) * time)
+    wave = wave * rhythm + 0.05 * generator.standard_normal(len(time))
+    return 0.3 * wave / np.abs(wave).max()
+
+
+def write(path, wave):
+    """16-bit WAV at 16 kHz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, wave, RATE, subtype="PCM_16")
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory):
+    """Four training and three test voices in VoxCeleb's layout.
+
+    Returns the options that point a stage to it.
+    """
+    root = tmp_path_factory.mktemp("corpus")
+    generator = np.random.default_rng(0)
+    for speaker in range(7):
+        for session in range(2):
+            for utterance in range(3):
+                write(
+                    root
+                    / f"voxceleb/wav/id{speaker:05d}/s{session}/{utterance}.wav",
+                    voice(generator, speaker, generator.uniform(0.5, 1.1)),
+                )
+    lines = [
+        f"{int(a == b)} id{a:05d}/s0/{i}.wav id{b:05d}/s1/{i}.wav\n"
+        for a in (4, 5, 6)
+        for b in (4, 5, 6)
+        for i in range(3)
+    ]
+    (root / "voxceleb/trials.txt").write_text("".join(lines))
+    for kind in ("noise", "music", "speech"):
+        for number in range(3):
+            write(
+                root / f"musan/{kind}/a/{number}.wav",
+                0.1 * generator.standard_normal(RATE // 2),
+            )
+    decay = np.exp(-np.arange(800) / 100)
+    for room in range(2):
+        write(
+            root / f"RIRS_NOISES/simulated_rirs/smallroom/Room1/{room}.wav",
+            0.3 * decay * generator.standard_normal(800),
+        )
+    return {
+        "data_folder": root / "voxceleb",
+        "trial_lists": "trials.txt",
+        "noise_folder": root / "musan",
+        "rir_folder": root / "RIRS_NOISES",
+    }
+
+
+def arguments(yaml, **options):
+    """Command line of a script for a stage YAML and options."""
+    keys = set(YAML().load(ROOT / "hparams" / yaml))
+    return [
+        str(ROOT / "hparams" / yaml),
+        "--device=cpu",
+        "--noprogressbar",
+        *(
+            f"--{key}={value}"
+            for key, value in {**TINY, **options}.items()
+            if key in keys
+        ),
+    ]
+
+
+@pytest.fixture(scope="session")
+def command():
+    """Makes the command line of a tiny run."""
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def start(tiny_corpus, tmp_path_factory):
+    """An untrained encoder folder and a label folder made with it."""
+    import pseudo_label
+    import train
+
+    root = tmp_path_factory.mktemp("start")
+    options = {**tiny_corpus, "prepared_folder": root / "prepared"}
+    train.main(
+        arguments(
+            "contrastive.yaml",
+            **{**options, "number_of_epochs": 0},
+            output_folder=root / "untrained",
+        )
+    )
+    inputs = {
+        **options,
+        "encoder_folder": root / "untrained/export",
+        "label_folder": root / "labels",
+    }
+    pseudo_label.main(arguments("pseudo_label.yaml", **inputs))
+    return inputs

@@ -32,17 +32,11 @@ class SSRLBrain(SpeakerBrain):
             "label_queue", LabelQueue(labels, self.hparams.label_queue_length)
         )
         self.remember("loss_memory", LossMemory(len(table)))
-        self.labels_before = self.label_queue.label.clone()
 
     @property
     def is_reflective(self):
         """False during the first epochs on fixed labels (line 2)."""
         return self.epoch > self.hparams.fixed_label_epochs
-
-    def on_stage_start(self, stage, epoch=None):
-        """Remembers the labels, to count how many change."""
-        super().on_stage_start(stage, epoch)
-        self.labels_before = self.label_queue.label.clone()
 
     def compute_forward(self, batch, stage):
         """Cosines (B, K) of the student (lines 8 to 11)."""
@@ -108,10 +102,9 @@ class SSRLBrain(SpeakerBrain):
     def label_record(self):
         """What can be said of the labels, with speakers when known."""
         labels = self.label_queue.label
-        changed = (labels != self.labels_before).float().mean()
         record = {
             "clusters": len(labels.unique()),
-            "labels_changed": float(changed),
+            "labels_changed": self.label_queue.close_epoch(),
         }
         table = self.train_set.utterances
         return record | self.hparams.label_metrics(table, labels.cpu())

@@ -20,7 +20,8 @@ class EpochBatchSampler(torch.utils.data.Sampler):
     The same global batches are made for any number of ranks, each rank takes
     its share of every batch. Sizes differ by one at most, so that no tail of
     a single utterance meets BatchNorm. Where a batch cannot be split evenly,
-    it is filled up with utterances from its own beginning.
+    or leaves a rank with a single utterance, it is filled up with utterances
+    from its own beginning.
 
     Arguments
     ---------
@@ -57,7 +58,9 @@ class EpochBatchSampler(torch.utils.data.Sampler):
                 f"lower --batch_size={batch_size}"
             )
         self.num_utterances = num_utterances
-        self.num_batches = -(-num_utterances // batch_size)
+        self.num_batches = min(
+            -(-num_utterances // batch_size), num_utterances // 2
+        )
         self.seed = seed
         self.rank = rank
         self.num_ranks = num_ranks
@@ -74,7 +77,7 @@ class EpochBatchSampler(torch.utils.data.Sampler):
         generator = np.random.default_rng((self.seed, self.epoch))
         order = generator.permutation(self.num_utterances)
         for number, batch in enumerate(np.array_split(order, self.num_batches)):
-            share = -(-len(batch) // self.num_ranks)
+            share = max(2, -(-len(batch) // self.num_ranks))
             batch = np.resize(batch, share * self.num_ranks)
             mine = batch[self.rank * share : (self.rank + 1) * share]
             yield [Key(int(i), self.epoch, number) for i in mine]

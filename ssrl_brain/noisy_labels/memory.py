@@ -59,6 +59,7 @@ class LabelQueue(torch.nn.Module):
             )
         labels = labels.to(torch.int32)
         self.register_buffer("label", labels.clone())
+        self.register_buffer("previous_label", labels.clone())
         self.register_buffer(
             "queue", torch.full((len(labels), length), -1, dtype=torch.int32)
         )
@@ -78,6 +79,12 @@ class LabelQueue(torch.nn.Module):
         self.queue[index] = history
         self.label[index] = queue_mode(history)
 
+    def close_epoch(self):
+        """Share of labels that differ from those at the last such call."""
+        changed = (self.label != self.previous_label).float().mean().item()
+        self.previous_label.copy_(self.label)
+        return changed
+
 
 class LossMemory(torch.nn.Module):
     """Last loss of every utterance, and how clean its label seems.
@@ -93,8 +100,8 @@ class LossMemory(torch.nn.Module):
     -------
     >>> memory = LossMemory(2)
     >>> memory.write(torch.tensor([1]), torch.tensor([0.5]))
-    >>> memory.loss, memory.clean_prob
-    (tensor([nan, 0.5000]), tensor([1., 1.]))
+    >>> memory.loss.tolist(), memory.clean_prob.tolist()
+    ([nan, 0.5], [1.0, 1.0])
     """
 
     def __init__(self, num_utterances):

@@ -11,8 +11,7 @@ import pytest
 import soundfile
 
 from prepare import auto, voxceleb
-from ssrl_brain.data.bank import AudioBank
-from ssrl_brain.data.preparation import read_trials
+from ssrl_brain.data.trials import read_trials
 
 RATE = 4000
 SPEECH = 0.1 * np.sin(np.arange(2 * RATE) / 3)
@@ -253,40 +252,26 @@ def test_a_missing_folder_names_its_option(voxceleb1, tmp_path, key):
         auto.prepare(**options)
 
 
-def test_banks_of_musan_and_rirs_noises(voxceleb1, tmp_path):
-    musan, rirs = tmp_path / "musan", tmp_path / "RIRS_NOISES"
-    write(musan / "noise/free-sound/noise-free-sound-0000.wav")
-    write(musan / "music/rfm/music-rfm-0000.wav")
-    write(musan / "speech/librivox/speech-librivox-0000.wav")
-    write(musan / "speech/librivox/bad.wav", SPEECH[:0])
-    for room in ("smallroom", "mediumroom", "largeroom"):
-        write(rirs / "simulated_rirs" / room / "Room001/Room001-00001.wav")
-    write(rirs / "pointsource_noises/noise.wav")
-    auto.prepare(
-        voxceleb1, tmp_path / "out", noise_folder=musan, rir_folder=rirs
-    )
-    noise = AudioBank(tmp_path / "out" / "noise")
-    assert noise.sample_rate == 16000 and noise.num_clips == 3
-    assert len(noise.clip(0)) == 4 * len(SPEECH)
-    kinds = {kind: noise.indices_of(kind).tolist() for kind in noise.kinds}
-    assert kinds == {"ambient": [1], "music": [0], "speech": [2]}
-    rooms = AudioBank(tmp_path / "out" / "rirs")
-    assert [name.split("/")[1] for name in rooms.names] == [
-        "mediumroom",
-        "smallroom",
-    ]
-    assert np.abs(rooms.clip(0)).max() > 0.99
-
-
-def test_folders_without_sound_for_a_bank(voxceleb1, tmp_path):
-    (tmp_path / "nothing").mkdir()
-    for key in ("noise_folder", "rir_folder"):
-        with pytest.raises(ValueError, match=f"{key} .* holds no audio"):
-            auto.prepare(
-                voxceleb1, tmp_path / "out", **{key: tmp_path / "nothing"}
-            )
-    auto.prepare(voxceleb1, tmp_path / "out", noise_folder="", rir_folder=None)
-    assert not (tmp_path / "out" / "noise").exists()
+@pytest.mark.parametrize("kind", ["foreign file", "file", "link"])
+def test_what_stands_in_the_place_of_the_prepared_folder(
+    voxceleb1, tmp_path, kind
+):
+    out = tmp_path / "out"
+    if kind == "file":
+        out.write_text("mine")
+    elif kind == "foreign file":
+        out.mkdir()
+        (out / "thesis.txt").write_text("mine")
+    else:
+        (tmp_path / "disk").mkdir()
+        out.symlink_to(tmp_path / "disk")
+        auto.prepare(voxceleb1, out)
+        assert out.is_symlink() and (tmp_path / "disk/train.csv").is_file()
+        return
+    before = snapshot(tmp_path)
+    with pytest.raises(ValueError, match="thesis.txt|is a file"):
+        auto.prepare(voxceleb1, out)
+    assert snapshot(tmp_path) == before
 
 
 def test_a_test_set_alone_can_be_prepared(voxceleb1, tmp_path, caplog):

@@ -8,7 +8,8 @@ import pathlib
 import sys
 from collections import Counter
 
-from ssrl_brain.data.preparation import Entry, list_audio, split_suffix
+from ssrl_brain.data.audio_files import list_audio, split_suffix
+from ssrl_brain.data.preparation import Entry
 
 MISMATCH = "not an audio file"  # never: every audio file belongs
 

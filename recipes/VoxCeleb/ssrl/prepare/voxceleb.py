@@ -12,7 +12,8 @@ import pathlib
 import re
 import sys
 
-from ssrl_brain.data.preparation import Entry, list_audio, split_suffix
+from ssrl_brain.data.audio_files import list_audio, split_suffix
+from ssrl_brain.data.preparation import Entry
 
 GRAMMAR = re.compile(
     r"(?:.*/)?((id\d+)/([^/]+)/[^/]+)\.(?:wav|flac)", re.IGNORECASE

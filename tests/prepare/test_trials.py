@@ -1,0 +1,90 @@
+"""Trial lists against a corpus."""
+
+import pytest
+
+from prepare import folder, voxceleb
+from prepare.trials import (
+    find_trial_lists,
+    leave_out_test_speakers,
+    match_trials,
+    refuse_bad_trials,
+    write_trials,
+)
+
+PATHS = [
+    "wav/id1/a/1.wav",
+    "wav/id1/b/1.wav",
+    "wav/id2/a/1.wav",
+    "wav/id3/a/1.wav",
+]
+
+
+def match(tmp_path, text, layout=voxceleb, paths=PATHS, excluded=()):
+    (tmp_path / "x.txt").write_text(text)
+    lists = {"x": tmp_path / "x.txt"}
+    return match_trials(lists, layout.entries(paths), excluded, layout)
+
+
+def test_names_match_by_path_id_or_without_extension(tmp_path):
+    trials = match(
+        tmp_path, "1 wav/id1/a/1.wav id1/b/1\n\n0 id1/a/1.wav id2/a/1.flac\n"
+    )
+    assert trials == {
+        "x": [(1, 1, "id1/a/1", "id1/b/1"), (3, 0, "id1/a/1", "id2/a/1")]
+    }
+
+
+def test_a_file_that_was_left_out_gives_its_reason(tmp_path):
+    excluded = [("wav/id9/a/1.m4a", "m4a cannot be read: convert it")]
+    with pytest.raises(ValueError, match="line 1: id9/a/1 .*: m4a cannot"):
+        match(tmp_path, "1 id9/a/1 id1/a/1\n", excluded=excluded)
+    with pytest.raises(ValueError, match="line 1: id8/a/1 .*: no such audio"):
+        match(tmp_path, "1 id1/a/1 id8/a/1\n", excluded=excluded)
+
+
+def test_an_empty_list_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="x.txt has no trials"):
+        match(tmp_path, "\n")
+
+
+def test_speakers_of_trials_leave_training_with_all_their_files():
+    entries = voxceleb.entries(PATHS)
+    kept = leave_out_test_speakers(entries, {"id1/a/1", "id3/a/1"})
+    assert [entry.id for entry in kept] == ["id1/a/1", "id2/a/1", "id3/a/1"]
+
+
+def test_unknown_speakers_leave_only_what_is_named():
+    entries = folder.entries(["a.wav", "b.wav"])  # both have speaker None
+    assert leave_out_test_speakers(entries, {"a"}) == entries
+
+
+def test_trials_with_bad_audio_name_their_line(tmp_path):
+    trials = {"x": [(1, 1, "a", "b"), (7, 0, "a", "c")]}
+    refuse_bad_trials({"x": "x.txt"}, trials, {"d": "silent"})
+    with pytest.raises(ValueError, match="x.txt, line 7: c .*used: silent"):
+        refuse_bad_trials({"x": "x.txt"}, trials, {"c": "silent"})
+
+
+def test_lists_are_found_here_first_then_with_the_data(tmp_path, monkeypatch):
+    here, data = tmp_path / "here", tmp_path / "data"
+    for place in (here, data):
+        place.mkdir()
+        (place / "both.txt").touch()
+    (data / "far.txt").touch()
+    monkeypatch.chdir(here)
+    found = find_trial_lists("both.txt, far.txt,", data)
+    assert {name: path.resolve() for name, path in found.items()} == {
+        "both": here / "both.txt",
+        "far": data / "far.txt",
+    }
+    assert find_trial_lists(None, data) == {}
+    with pytest.raises(FileNotFoundError, match="none.txt exists neither"):
+        find_trial_lists(["none.txt"], data)
+
+
+def test_written_lists_have_ids_only(tmp_path):
+    write_trials(
+        tmp_path / "trials", {"x": [(1, 1, "a", "b"), (4, 0, "c", "d")]}
+    )
+    text = (tmp_path / "trials" / "x.txt").read_text()
+    assert text == "1 a b\n0 c d\n"

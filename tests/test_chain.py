@@ -1,0 +1,135 @@
+"""The whole chain, as a user runs it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pipeline
+import pytest
+import torch
+import verify
+from speechbrain.inference.speaker import SpeakerRecognition
+
+from ssrl_brain.data.utterances import Utterances
+from ssrl_brain.verification import ExportedEncoder
+
+CHAIN = """
+name: tiny
+overrides: [{overrides}]
+steps:
+    - name: untrained
+      train: hparams/dino.yaml
+      options: {number_of_epochs: 0}
+    - name: dino
+      train: hparams/dino.yaml
+    - name: ssrl
+      train: hparams/ssrl.yaml
+      encoder: dino
+      labels: dino
+"""
+
+
+@pytest.fixture(scope="module")
+def chain(tiny_corpus, tmp_path_factory, recipe):
+    """Command line of the chain, its output folder and its table."""
+    from conftest import TINY
+
+    root = tmp_path_factory.mktemp("chain")
+    tiny = "".join(f"{key}: {value}\n" for key, value in TINY.items())
+    (root / "tiny.yaml").write_text(tiny)
+    text = CHAIN.replace("{overrides}", str(root / "tiny.yaml"))
+    (root / "chain.yaml").write_text(text)
+    line = [
+        str(root / "chain.yaml"),
+        f"--output_folder={root / 'out'}",
+        "--device=cpu",
+        "--noprogressbar",
+        *(f"--{k}={v}" for k, v in tiny_corpus.items()),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(recipe)
+        rows = pipeline.main(line)
+    return line, root / "out", rows
+
+
+def test_chain_ends_in_a_table(chain):
+    _, output, rows = chain
+    assert [row["name"] for row in rows] == ["untrained", "dino", "ssrl"]
+    written = json.loads((output / "metrics.json").read_text())
+    assert written == {"stages": rows}
+    for row in rows:
+        assert 0 <= row["eer"] <= 100
+        assert {"min_dcf_0.05", "min_dcf_0.01", "nmi", "clusters"} <= set(row)
+
+
+def test_finished_steps_are_skipped(chain, recipe, monkeypatch):
+    line, _, rows = chain
+    monkeypatch.chdir(recipe)
+    monkeypatch.setattr(
+        pipeline.train, "main", lambda arguments: pytest.fail("trained again")
+    )
+    assert pipeline.main(line) == rows
+
+
+def test_changed_options_are_refused(chain, recipe, monkeypatch):
+    line, _, _ = chain
+    monkeypatch.chdir(recipe)
+    with pytest.raises(ValueError, match="another seed"):
+        pipeline.main([*line, "--seed=6"])
+
+
+def test_unknown_key_is_refused_before_anything_runs(chain, recipe):
+    line, _, _ = chain
+    result = subprocess.run(
+        [sys.executable, "pipeline.py", *line, "--learning_speed=3"],
+        cwd=recipe,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "error: --learning_speed is not a key of any stage"
+    )
+    assert "Traceback" not in result.stderr
+
+
+def test_stock_speechbrain_scores_as_verify_did(chain, tiny_corpus, command):
+    _, output, _ = chain
+    model = SpeakerRecognition.from_hparams(str(output / "ssrl/export"))
+    lines = (output / "ssrl/verify/scores/trials.txt").read_text().splitlines()
+    for line in lines[:4]:
+        score, _, enrol, test = line.split()
+        files = [
+            str(tiny_corpus["data_folder"] / "wav" / f"{name}.wav")
+            for name in (enrol, test)
+        ]
+        expected, _ = model.verify_files(*files)
+        assert abs(expected.item() - float(score)) < 1e-5
+
+
+def test_export_embeds_as_training_did(chain, tiny_corpus):
+    _, output, _ = chain
+    table = Utterances.from_csv(output / "prepared/train.csv")
+    encoder = ExportedEncoder(output / "dino/export")
+    ours = encoder.embed(table, tiny_corpus["data_folder"])
+    saved = np.load(output / "dino/clusters/embeddings.npy")
+    torch.testing.assert_close(ours.numpy(), saved, atol=1e-5, rtol=0)
+    names = (output / "dino/export/hyperparams.yaml").read_text()
+    assert "ssrl_brain" not in names and str(output) not in names
+
+
+def test_verify_refuses_a_list_with_a_missing_file(
+    chain, tiny_corpus, command, tmp_path
+):
+    _, output, _ = chain
+    bad = tmp_path / "bad.txt"
+    bad.write_text("1 id00004/s0/0.wav id00004/s9/0.wav\n")
+    options = {
+        **tiny_corpus,
+        "trial_lists": bad,
+        "encoder_folder": output / "ssrl/export",
+        "output_folder": tmp_path / "verify",
+    }
+    with pytest.raises(ValueError, match="id00004/s9/0"):
+        verify.main(command("verify.yaml", **options))

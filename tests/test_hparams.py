@@ -1,0 +1,70 @@
+"""The contract of the YAML files."""
+
+import re
+
+import pytest
+from conftest import RECIPE, ROOT
+from ruamel.yaml import YAML
+
+HPARAMS = sorted((ROOT / "hparams").glob("*.yaml"))
+STAGES = [p for p in HPARAMS if "brain_class:" in p.read_text()]
+CONTRACT = {
+    "brain_class",
+    "modules",
+    "opt_class",
+    "epoch_counter",
+    "checkpointer",
+    "prepare",
+    "initialise",
+    "make_train_set",
+    "dataloader_options",
+    "exported",
+    "export_folder",
+    "output_folder",
+    "number_of_epochs",
+    "seed",
+}
+
+
+def test_recipe_links_to_the_hparams():
+    link = RECIPE / "hparams"
+    assert link.is_symlink()
+    assert str(link.readlink()) == "../../../hparams"
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
+def test_stage_has_the_contract_keys(path):
+    assert set(YAML().load(path)) >= CONTRACT
+
+
+def test_shared_blocks_are_the_same_everywhere():
+    pattern = re.compile(
+        r"^# ---- (shared: .+?) ----$(.*?)^# ---- end of shared ----$",
+        re.MULTILINE | re.DOTALL,
+    )
+    blocks = {}
+    for path in STAGES:
+        found = dict(pattern.findall(path.read_text()))
+        assert {"shared: folders", "shared: bookkeeping"} <= set(found)
+        for title, text in found.items():
+            assert blocks.setdefault(title, text) == text, (path, title)
+    for name in ("pseudo_label.yaml", "verify.yaml"):
+        text = (ROOT / "hparams" / name).read_text()
+        found = dict(pattern.findall(text))["shared: folders"]
+        expected = blocks["shared: folders"]
+        assert re.sub(r"prepared_folder: !ref .*", "", found) == re.sub(
+            r"prepared_folder: !ref .*", "", expected
+        )
+
+
+def test_overrides_of_mini_are_keys_of_some_stage():
+    keys = set.union(*(set(YAML().load(p)) for p in STAGES))
+    keys |= set(YAML().load(ROOT / "hparams/pseudo_label.yaml"))
+    assert set(YAML().load(ROOT / "hparams/mini.yaml")) <= keys
+
+
+@pytest.mark.parametrize("path", HPARAMS, ids=lambda p: p.stem)
+def test_lines_are_short_and_booleans_plain(path):
+    text = path.read_text()
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert not re.search(r":\s+(true|false|yes|no|on|off)\s*(#|$)", text, re.M)

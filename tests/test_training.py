@@ -1,0 +1,155 @@
+"""Every training stage, for two tiny epochs, from its real YAML."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+import train
+from test_hparams import STAGES
+
+from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.log import read_history
+
+NAMES = [path.name for path in STAGES]
+
+
+def weights(folder):
+    """Exported weights of a run."""
+    return torch.load(folder / "export/embedding_model.ckpt", weights_only=True)
+
+
+def assert_same_run(first, second):
+    """Same weights, bit for bit, and the same log but for the time."""
+    ours, theirs = weights(first), weights(second)
+    assert ours.keys() == theirs.keys()
+    for key in ours:
+        assert torch.equal(ours[key], theirs[key]), key
+    for ours, theirs in zip(
+        read_history(first), read_history(second), strict=True
+    ):
+        del ours["seconds"], theirs["seconds"]
+        assert json.dumps(ours) == json.dumps(theirs)
+
+
+@pytest.fixture(scope="module")
+def straight(start, command, tmp_path_factory):
+    """Output folders of uninterrupted runs, made when first asked for."""
+    made = {}
+
+    def run(name):
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name.removesuffix(".yaml"))
+            train.main(command(name, **start, output_folder=made[name]))
+        return made[name]
+
+    return run
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stage_trains_logs_and_exports(name, straight, start):
+    folder = straight(name)
+    history = read_history(folder)
+    assert [record["epoch"] for record in history] == [1, 2]
+    assert all(torch.isfinite(torch.tensor(r["loss"])) for r in history)
+    assert 0 <= history[-1]["eer_student"] <= 100
+    assert len((folder / "train_log.txt").read_text().splitlines()) == 2
+    before = torch.load(
+        start["encoder_folder"] / "embedding_model.ckpt", weights_only=True
+    )
+    after = weights(folder)
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing gets to clean up."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("step", [2, 4])
+def test_killed_run_ends_as_the_straight_one(
+    name, step, straight, start, command, tmp_path, monkeypatch
+):
+    line = [
+        *command(name, **start, output_folder=tmp_path),
+        "--ckpt_interval_steps=1",
+    ]
+    fit_batch, steps = SpeakerBrain.fit_batch, []
+
+    def killed_at(brain, batch):
+        if len(steps) == step:
+            raise Killed
+        steps.append(step)
+        return fit_batch(brain, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeakerBrain, "fit_batch", killed_at)
+        with pytest.raises(Killed):
+            train.main(line)
+    train.main(line)
+    assert_same_run(straight(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_true_speakers_change_nothing_but_the_report(
+    name, straight, start, command, tmp_path
+):
+    prepared = tmp_path / "prepared"
+    shutil.copytree(start["prepared_folder"], prepared)
+    summary = json.loads((prepared / "prepared.json").read_text())
+    (prepared / "speakers.csv").unlink()
+    summary["files"].pop("speakers.csv")
+    (prepared / "prepared.json").write_text(json.dumps(summary))
+    options = {**start, "prepared_folder": prepared}
+    train.main(command(name, **options, output_folder=tmp_path / "run"))
+    with open(prepared / "train.csv", newline="") as file:
+        assert "speaker" not in next(csv.reader(file))
+    assert not (prepared / "speakers.csv").exists()
+    ours, theirs = weights(straight(name)), weights(tmp_path / "run")
+    for key in ours:
+        assert torch.equal(ours[key], theirs[key]), key
+
+
+def test_resuming_with_another_corpus_is_refused(
+    start, command, tmp_path, straight
+):
+    folder = tmp_path / "run"
+    shutil.copytree(straight("dino.yaml"), folder)
+    corpus = tmp_path / "voxceleb"
+    shutil.copytree(start["data_folder"], corpus)
+    (corpus / "wav/id00000/s0/0.wav").unlink()
+    options = {
+        **start,
+        "data_folder": corpus,
+        "prepared_folder": tmp_path / "prepared",
+        "number_of_epochs": 3,
+    }
+    with pytest.raises(ValueError, match="another utterance table"):
+        train.main(command("dino.yaml", **options, output_folder=folder))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"data_folder": "/nowhere"}, "data_folder"),
+        ({"encoder_folder": "/nowhere"}, "not an encoder folder"),
+        ({"label_folder": "/nowhere"}, "pseudo_label.py"),
+        ({"num_clusters": 5}, "--num_clusters=7"),
+        ({"emb_dim": 4}, "same encoder"),
+        ({"trial_lists": "missing.txt"}, "missing.txt"),
+        ({"batch_size": 500}, "--batch_size"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line(
+    change, message, start, command, tmp_path
+):
+    options = {**start, **change}
+    if "trial_lists" in change or "data_folder" in change:
+        options["prepared_folder"] = tmp_path / "prepared"
+    with pytest.raises((ValueError, FileNotFoundError)) as caught:
+        train.main(
+            command("ssrl.yaml", **options, output_folder=tmp_path / "run")
+        )
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
