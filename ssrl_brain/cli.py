@@ -3,12 +3,14 @@
 import contextlib
 import ctypes
 import difflib
+import io
 import sys
 from pathlib import Path
 
 import speechbrain as sb
-from hyperpyyaml import load_hyperpyyaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from speechbrain.utils.run_opts import RunOptions
 
 
@@ -85,20 +87,48 @@ def load(hparams_file, overrides):
     ---------
     hparams_file : str
     overrides : dict
+        Plain values, or whole tagged blocks such as another
+        ``embedding_model``.
 
     Returns
     -------
     dict
     """
-    with open(hparams_file, encoding="utf-8") as file:
-        try:
-            return load_hyperpyyaml(file, overrides)
-        except ValueError as error:
-            message = str(error.args[-1])
-            if "!PLACEHOLDER" in message:
-                key = message.split("'")[1]
-                message = f"--{key}=... must be given for {hparams_file}"
-            raise ValueError(message) from error
+    text, overrides = _with_blocks(hparams_file, overrides)
+    try:
+        return load_hyperpyyaml(text, overrides)
+    except ValueError as error:
+        message = str(error.args[-1])
+        if "!PLACEHOLDER" in message:
+            key = message.split("'")[1]
+            message = f"--{key}=... must be given for {hparams_file}"
+        raise ValueError(message) from error
+
+
+def resolved_yaml(hparams_file, overrides):
+    """Text of a HyperPyYAML file with overrides and references filled in."""
+    return resolve_references(*_with_blocks(hparams_file, overrides)).read()
+
+
+def _with_blocks(hparams_file, overrides):
+    """(text with tagged overrides in place, the other overrides)
+
+    HyperPyYAML merges the arguments of a tagged override into the block that
+    is there and keeps its class; a user who gives a block means to replace.
+    """
+    blocks = {
+        key: value
+        for key, value in overrides.items()
+        if isinstance(value, (CommentedMap, CommentedSeq)) and value.tag.value
+    }
+    plain = {k: v for k, v in overrides.items() if k not in blocks}
+    if not blocks:
+        return Path(hparams_file).read_text(encoding="utf-8"), plain
+    stage = YAML().load(Path(hparams_file))
+    stage.update(blocks)
+    text = io.StringIO()
+    YAML().dump(stage, text)
+    return text.getvalue(), plain
 
 
 @contextlib.contextmanager

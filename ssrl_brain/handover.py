@@ -7,6 +7,7 @@ Encoder folder: ``hyperparams.yaml``, ``embedding_model.ckpt``, see
 
 import csv
 from pathlib import Path
+from pickle import UnpicklingError  # torch.load's error, nothing else
 from typing import NamedTuple
 
 import numpy as np
@@ -170,7 +171,12 @@ def load_encoder_(encoder, folder):
             "give --encoder_folder=<output folder of a stage>/export, made "
             "for instance by `python train.py hparams/dino.yaml ...`"
         )
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError):
+        raise ValueError(
+            f"{path} is not a file of weights, or damaged: export it again"
+        ) from None
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:

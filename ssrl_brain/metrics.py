@@ -304,8 +304,9 @@ def label_quality(labels, speakers):
     Returns
     -------
     dict
-        ``nmi``, ``accuracy`` and ``purity`` as fractions; ``clusters``, the
-        number of clusters with at least one utterance.
+        As the paper prints them: ``nmi`` between 0 and 1, ``accuracy`` and
+        ``purity`` in per cent; ``clusters``, the number of clusters with at
+        least one utterance.
 
     Raises
     ------
@@ -315,7 +316,7 @@ def label_quality(labels, speakers):
     Example
     -------
     >>> label_quality([4, 4, 9, -1], ["ann", "ann", "bob", "bob"])
-    {'nmi': 1.0, 'accuracy': 1.0, 'purity': 1.0, 'clusters': 2}
+    {'nmi': 1.0, 'accuracy': 100.0, 'purity': 100.0, 'clusters': 2}
     """
     labels, speakers = np.asarray(labels), np.asarray(speakers)
     if labels.shape == speakers.shape:  # else _partitions says so
@@ -324,8 +325,8 @@ def label_quality(labels, speakers):
     labels, speakers = _partitions(labels, speakers)
     return {
         "nmi": nmi(labels, speakers),
-        "accuracy": clustering_accuracy(labels, speakers),
-        "purity": purity(labels, speakers),
+        "accuracy": 100.0 * clustering_accuracy(labels, speakers),
+        "purity": 100.0 * purity(labels, speakers),
         "clusters": int(labels.max()) + 1,
     }
 

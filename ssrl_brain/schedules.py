@@ -95,9 +95,8 @@ class Exponential:
         self.epochs = epochs
 
     def __call__(self, epoch):
-        return self.start * (self.end / self.start) ** min(
-            epoch / self.epochs, 1.0
-        )
+        share = min(epoch / self.epochs, 1.0) if self.epochs > 0 else 1.0
+        return self.start * (self.end / self.start) ** share
 
 
 class Sequence:

@@ -237,12 +237,13 @@ def accuracy_by_trying_all(labels, speakers):
 def test_label_quality_by_hand(pairs):
     labels, speakers = zip(*pairs, strict=True)
     quality = metrics.label_quality(labels, speakers)
-    assert quality["accuracy"] == accuracy_by_trying_all(labels, speakers)
+    expected = 100 * accuracy_by_trying_all(labels, speakers)
+    assert quality["accuracy"] == pytest.approx(expected)
     shares = []
     for cluster in set(labels):
         members = [s for label, s in pairs if label == cluster]
         shares.append(max(map(members.count, members)) / len(members))
-    assert quality["purity"] == pytest.approx(np.mean(shares))
+    assert quality["purity"] == pytest.approx(100 * np.mean(shares))
     assert quality["clusters"] == len(shares)
     # names of clusters and speakers do not matter
     renamed = [{0: 90, 1: 5, 2: 7, 3: 0}[label] for label in labels]
@@ -263,7 +264,8 @@ def test_unassigned_utterances_do_not_count():
     labels = torch.tensor([0, 0, -1, 3, -1])
     speakers = ["a", "a", "a", "b", "c"]
     quality = metrics.label_quality(labels, speakers)
-    assert quality == {"nmi": 1, "accuracy": 1, "purity": 1, "clusters": 2}
+    expected = {"nmi": 1, "accuracy": 100, "purity": 100, "clusters": 2}
+    assert quality == expected
     assert {type(value) for value in quality.values()} == {float, int}
 
 

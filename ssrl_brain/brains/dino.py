@@ -43,9 +43,7 @@ class DINOBrain(SpeakerBrain):
         )
         weight = self.hparams.consistency_weight
         if weight > 0:
-            loss = loss + weight * cosine_consistency(
-                student, teacher, num_shared
-            )
+            loss = loss + weight * cosine_consistency(student, teacher)
         return loss.mean()
 
     def adjust_gradients(self):

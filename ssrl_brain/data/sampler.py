@@ -6,6 +6,23 @@ import numpy as np
 import torch
 
 
+def random_generator(purpose, *key):
+    """Random numbers as a function of a purpose and integers.
+
+    Numpy pads a key with zeros, so (1, 2) and (1, 2, 0) would give the same
+    numbers; the name of the purpose keeps them apart.
+
+    Example
+    -------
+    >>> a, b = (random_generator(name, 0) for name in ("order", "crops"))
+    >>> bool(a.random() == b.random())
+    False
+    """
+    return np.random.default_rng(
+        (int.from_bytes(purpose.encode(), "big"), *key)
+    )
+
+
 class Key(NamedTuple):
     """One draw of one utterance; all randomness of a row derives from it."""
 
@@ -74,7 +91,7 @@ class EpochBatchSampler(torch.utils.data.Sampler):
         return self.num_batches
 
     def __iter__(self):
-        generator = np.random.default_rng((self.seed, self.epoch))
+        generator = random_generator("order", self.seed, self.epoch)
         order = generator.permutation(self.num_utterances)
         for number, batch in enumerate(np.array_split(order, self.num_batches)):
             share = max(2, -(-len(batch) // self.num_ranks))

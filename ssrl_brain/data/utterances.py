@@ -130,7 +130,8 @@ class Utterances:
         return self.num_frames / self.sample_rates
 
     def fingerprint(self):
-        """Changes whenever an utterance is added, removed or moved."""
+        """Changes with an utterance added, removed, moved or of new length."""
         digest = hashlib.sha256(self.ids.offsets.tobytes())
         digest.update(self.ids.bytes.tobytes())
+        digest.update(self.num_frames.tobytes())
         return digest.hexdigest()

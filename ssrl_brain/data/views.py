@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ssrl_brain.data.audio import length_at, read_excerpts
+from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
 
 
@@ -85,7 +86,7 @@ class View:
         low, high = np.rint(self.seconds * sample_rate).astype(int)
         if low == high:
             return int(low)
-        generator = np.random.default_rng((seed, epoch, batch))
+        generator = random_generator("length", seed, epoch, batch)
         return int(generator.integers(low, high + 1))
 
 
@@ -157,8 +158,8 @@ class CropDataset(torch.utils.data.Dataset):
             length = view.draw_length(
                 self.sample_rate, self.seed, key.epoch, key.batch
             )
-            generator = np.random.default_rng(
-                (self.seed, key.epoch, key.index, number)
+            generator = random_generator(
+                "crops", self.seed, key.epoch, key.index, number
             )
             rows = np.full(view.num, key.index)
             if self.sources is not None:

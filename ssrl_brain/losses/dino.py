@@ -81,11 +81,11 @@ class DINOLoss(torch.nn.Module):
         self.center.lerp_(mean_logits.float(), 1.0 - self.center_momentum)
 
 
-def cosine_consistency(student, teacher, num_shared=None):
+def cosine_consistency(student, teacher):
     """Pulls embeddings of one utterance together (CA-DINO, eq. 5).
 
-    Sum over teacher and student views of one minus their cosine; a view is
-    not compared with itself.
+    Sum over all pairs of a teacher and a student view of one minus their
+    cosine; as printed, a view is compared with itself as well.
 
     Arguments
     ---------
@@ -93,8 +93,6 @@ def cosine_consistency(student, teacher, num_shared=None):
         (V, B, D)
     teacher : torch.Tensor
         (G, B, D)
-    num_shared : int
-        As in ``DINOLoss``.
 
     Returns
     -------
@@ -106,9 +104,6 @@ def cosine_consistency(student, teacher, num_shared=None):
     >>> cosine_consistency(torch.eye(2)[:, None], torch.eye(2)[:, None])
     tensor([2.])
     """
-    num_shared = len(teacher) if num_shared is None else num_shared
     student = F.normalize(student.float(), dim=-1)
     teacher = F.normalize(teacher.detach().float(), dim=-1)
-    distances = 1.0 - torch.einsum("gbd,vbd->gvb", teacher, student)
-    itself = distances[range(num_shared), range(num_shared)]
-    return distances.sum((0, 1)) - itself.sum(0)
+    return (1.0 - torch.einsum("gbd,vbd->gvb", teacher, student)).sum((0, 1))

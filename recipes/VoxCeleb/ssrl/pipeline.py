@@ -50,7 +50,12 @@ def main(arguments):
         if if_main_process():
             write_json(output / "metrics.json", {"stages": rows})
     if if_main_process():
-        print(table(rows, chain.get("title", "")), flush=True)
+        paper = [
+            {"name": f"{step['name']} (paper)", **step["paper"]}
+            for step in chain["steps"]
+            if "paper" in step
+        ]
+        print(table(rows + paper, chain.get("title", "")), flush=True)
     return rows
 
 

@@ -6,8 +6,9 @@
         --encoder_folder=results/dino/1986/export \\
         --label_folder=results/labels
 
-Every key of the YAML can be given as --key=value. A second YAML is a file of
-overrides, for instance hparams/mini.yaml, with which any stage fits a laptop.
+Every key of the YAML can be given as --key=value. Further YAMLs override keys
+as well, whole blocks included: hparams/mini.yaml makes any stage fit a laptop,
+and a file with another `embedding_model` block trains another encoder.
 The same command resumes an interrupted run. On several GPUs:
 
     torchrun --standalone --nproc_per_node=4 train.py hparams/dino.yaml ...
@@ -17,11 +18,13 @@ Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
 """
 
 import sys
+from pathlib import Path
 
 import speechbrain as sb
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
 from ssrl_brain import cli
+from ssrl_brain.files import write_text
 
 
 def main(arguments):
@@ -32,10 +35,14 @@ def main(arguments):
     hparams = cli.load(hparams_file, overrides)
     run_on_main(hparams["prepare"])
     hparams["initialise"]()
-    sb.create_experiment_directory(
-        experiment_directory=hparams["output_folder"],
-        hyperparams_to_save=hparams_file,
-        overrides=overrides,
+    output = Path(hparams["output_folder"])
+    sb.create_experiment_directory(experiment_directory=str(output))
+    run_on_main(
+        write_text,
+        args=[
+            output / "hyperparams.yaml",
+            cli.resolved_yaml(hparams_file, overrides),
+        ],
     )
     brain = hparams["brain_class"](
         modules=hparams["modules"],

@@ -1,0 +1,74 @@
+"""The table of utterances."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssrl_brain.data.utterances import Strings, Utterances
+
+HEADER = "ID,wav,duration,num_frames,sample_rate,session\n"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_strings_come_back(strings):
+    packed = Strings(strings)
+    assert list(packed) == strings and len(packed) == len(strings)
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_strings_have_no_more_than_they_hold(index):
+    with pytest.raises(IndexError):
+        Strings(["a", "b"])[index]
+
+
+def read(tmp_path, text):
+    (tmp_path / "train.csv").write_text(text, encoding="utf-8")
+    return Utterances.from_csv(tmp_path / "train.csv")
+
+
+def test_a_table_by_column(tmp_path):
+    table = read(
+        tmp_path,
+        HEADER + 'b,"x, y/b.wav",2.0,88200,44100,3\nä,ä.wav,0.5,8000,16000,0\n',
+    )
+    assert len(table) == 2
+    assert list(table.ids) == ["b", "ä"]
+    assert list(table.paths) == ["x, y/b.wav", "ä.wav"]
+    assert table.num_frames.tolist() == [88200, 8000]
+    assert table.sample_rates.tolist() == [44100, 16000]
+    assert table.sessions.tolist() == [3, 0]
+    assert table.durations.tolist() == [2.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "found nothing: prepare again"),
+        (HEADER, "has no utterance: check --data_folder"),
+        ("ID,wav\na,b\n", "expected the columns .* found ID,wav"),
+        (HEADER + "a,b,1,1,1\n", "has a broken row"),
+        (HEADER + "a,b,1,many,1,0\n", "'many'.*prepare again"),
+        (HEADER + "a,b,1,1.5,1,0\n", "'1.5'"),
+        (HEADER.strip() + ",speaker\na,b,1,1,1,0,x\n", "expected the columns"),
+    ],
+)
+def test_other_tables_are_refused_in_one_line(tmp_path, text, message):
+    with pytest.raises(ValueError, match=f"train.csv.*{message}") as error:
+        read(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_table_names_the_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match="prepare the data first"):
+        Utterances.from_csv(tmp_path / "train.csv")
+
+
+def test_fingerprint_follows_ids_and_their_order():
+    def fingerprint(*ids):
+        zeros = [0] * len(ids)
+        return Utterances(ids, ids, zeros, zeros, zeros).fingerprint()
+
+    assert fingerprint("a", "b") == fingerprint("a", "b")
+    tables = [("a", "b"), ("b", "a"), ("ab", ""), ("a",), ("a", "b", "")]
+    assert len({fingerprint(*ids) for ids in tables}) == len(tables)

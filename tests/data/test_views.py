@@ -1,0 +1,238 @@
+"""Crops: where they lie, and that only their own key decides about them."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssrl_brain.data.augment import NoiseReverb, augmented
+from ssrl_brain.data.bank import write_bank
+from ssrl_brain.data.sampler import EpochBatchSampler, Key
+from ssrl_brain.data.utterances import Utterances
+from ssrl_brain.data.views import (
+    CropBatch,
+    CropDataset,
+    View,
+    ViewBatch,
+    collate,
+    crop_starts,
+    move,
+)
+
+RATE = 1000
+seeds = st.integers(0, 10**6).map(np.random.default_rng)
+
+
+# -------------------------------- positions --------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 50), st.integers(0, 99), seeds)
+def test_crops_that_fit_never_overlap(num, length, spare, generator):
+    total = num * length + spare
+    starts = np.sort(crop_starts(total, length, num, generator))
+    assert len(starts) == num
+    assert starts[0] >= 0 and starts[-1] + length <= total
+    assert (np.diff(starts) >= length).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 6), st.integers(2, 50), st.data(), seeds)
+def test_crops_that_do_not_fit_are_spaced_evenly(num, length, data, generator):
+    total = data.draw(st.integers(length, num * length - 1))
+    starts = np.sort(crop_starts(total, length, num, generator))
+    assert starts[0] == 0 and starts[-1] == total - length
+    assert np.ptp(np.diff(starts)) <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 50), st.integers(1, 99), seeds)
+def test_independent_crops_lie_inside(num, length, total, generator):
+    starts = crop_starts(total, length, num, generator, spread=False)
+    assert len(starts) == num and starts.min() >= 0
+    assert starts.max() <= (total - 1 if total < length else total - length)
+
+
+def test_spare_samples_go_everywhere():
+    """Before, between and after two crops of 1 in 3 samples: 6 orders."""
+    generator = np.random.default_rng(0)
+    found = {tuple(crop_starts(3, 1, 2, generator)) for _ in range(200)}
+    assert found == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)}
+
+
+def test_a_short_utterance_may_begin_anywhere():
+    generator = np.random.default_rng(0)
+    found = {int(x) for x in crop_starts(3, 8, 100, generator)}
+    assert found == {0, 1, 2}
+
+
+# --------------------------------- lengths ---------------------------------
+
+
+def test_a_length_is_drawn_once_for_a_batch():
+    view = View(1, [2.0, 4.0])
+    lengths = [view.draw_length(100, 0, 1, batch) for batch in range(300)]
+    assert lengths == [view.draw_length(100, 0, 1, b) for b in range(300)]
+    assert min(lengths) < 220 and max(lengths) > 380
+    assert all(200 <= length <= 400 for length in lengths)
+    assert view.draw_length(100, 0, 2, 0) != view.draw_length(100, 0, 1, 0)
+
+
+@pytest.mark.parametrize("num, seconds", [(0, 1), (1, 0), (1, [3, 2])])
+def test_impossible_views_are_refused(num, seconds):
+    with pytest.raises(ValueError, match="at least one crop of positive len"):
+        View(num, seconds)
+
+
+# --------------------------------- data set --------------------------------
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Seven files of noise, 0.5 to 3.5 s; sample t of file i is i + t/10^4.
+
+    Returns the folder and the table.
+    """
+    folder = tmp_path_factory.mktemp("corpus")
+    frames = [500 * (i + 1) for i in range(7)]
+    for i, num in enumerate(frames):
+        wave = (1000 * i + np.arange(num) / 10) / 10000
+        soundfile.write(folder / f"{i}.wav", wave, RATE, subtype="FLOAT")
+    names = [f"{i}.wav" for i in range(7)]
+    zeros = np.zeros(7)
+    return folder, Utterances(names, names, frames, zeros + RATE, zeros)
+
+
+@pytest.fixture(scope="module")
+def augment(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("banks")
+    generator = np.random.default_rng(0)
+    files = []
+    for i in range(3):
+        files.append(folder / f"{i}.wav")
+        soundfile.write(files[-1], generator.uniform(-0.5, 0.5, 700), RATE)
+    write_bank(folder / "noise", files, ["ambient", "music", "speech"], RATE)
+    write_bank(folder / "rirs", files, ["rir"] * 3, RATE)
+    return NoiseReverb(
+        folder / "noise",
+        folder / "rirs",
+        0.7,
+        rir_seconds=0.1,
+        sample_rate=RATE,
+    )
+
+
+def make(corpus, augment=None, seed=3, **options):
+    folder, table = corpus
+    views = [View(2, 0.4, augment), View(3, [0.2, 0.3], augment, spread=False)]
+    return CropDataset(table, folder, views, seed, RATE, **options)
+
+
+def origin(crop):
+    """File and first sample of a crop of the corpus without augmentation."""
+    value = round(float(crop[0]) * 100000)
+    return value // 10000, value % 10000
+
+
+def test_crops_are_excerpts_of_their_utterance(corpus):
+    data = make(corpus)
+    index, views = data[Key(5, 1, 0)]
+    assert index == 5 and len(views) == 2
+    (long,), (short,) = views
+    assert long.shape == (2, 400) and short.shape[0] == 3
+    assert 200 <= short.shape[1] <= 300
+    for crop in (*long, *short):
+        file, start = origin(crop)
+        assert file == 5 and 0 <= start <= 3000 - len(crop)
+        expected = crop[0] + np.arange(len(crop)) / 100000
+        np.testing.assert_allclose(crop, expected, atol=1e-6)
+
+
+def test_sources_take_the_crops_from_other_utterances(corpus):
+    def sources(index, num, generator):
+        assert isinstance(generator, np.random.Generator)
+        return np.array([6, 2, 6])[:num]
+
+    index, views = make(corpus, sources=sources)[Key(5, 1, 0)]
+    assert index == 5  # the row that losses and labels belong to
+    files = [[origin(crop)[0] for crop in wave] for (wave,) in views]
+    assert files == [[6, 2], [6, 2, 6]]
+
+
+def test_what_changes_a_crop(corpus):
+    """Epoch and seed do, the batch does not (its length apart)."""
+
+    def long(seed, *key):
+        return make(corpus, seed=seed)[Key(*key)][1][0][0]
+
+    first = long(0, 6, 1, 0)
+    np.testing.assert_array_equal(long(0, 6, 1, 9), first)
+    assert not np.array_equal(long(0, 6, 2, 0), first)
+    assert not np.array_equal(long(1, 6, 1, 0), first)
+
+
+def load(data, num_workers, batch_size=3):
+    sampler = EpochBatchSampler(len(data), batch_size, seed=0)
+    sampler.set_epoch(2)
+    loader = torch.utils.data.DataLoader(
+        data, batch_sampler=sampler, collate_fn=collate, num_workers=num_workers
+    )
+    return list(loader)
+
+
+def test_batches_are_the_same_with_any_number_of_workers(corpus, augment):
+    data = make(corpus, augment)
+    for one, two in zip(load(data, 0), load(data, 2), strict=True):
+        assert torch.equal(one.index, two.index)
+        for view, other in zip(one.views, two.views, strict=True):
+            for x, y in zip(view, other, strict=True):
+                assert torch.equal(x, y)
+
+
+def test_crops_do_not_depend_on_their_company(corpus, augment):
+    """Not even augmented ones; 2 and 4 utterances in a batch."""
+
+    def rows(batch_size):
+        return {
+            int(index): [field[i] for field in view]
+            for batch in load(make(corpus, augment), 0, batch_size)
+            for view in batch.views[:1]
+            for i, index in enumerate(batch.index)
+        }
+
+    small, large = rows(2), rows(4)
+    assert sorted(small) == sorted(large) == list(range(7))
+    for index, fields in small.items():
+        for x, y in zip(fields, large[index], strict=True):
+            assert torch.equal(x, y)
+
+
+def test_crops_of_one_utterance_are_augmented_by_themselves(corpus, augment):
+    batch = collate([make(corpus, augment)[Key(i, 1, 0)] for i in range(7)])
+    view = batch.views[0]
+    assert view.noise.shape == view.wave.shape == (7, 2, 400)
+    assert view.snr.shape == (7, 2) and view.rir.shape == (7, 2, 100)
+    assert (view.snr[:, 0] != view.snr[:, 1]).all()
+    assert not torch.equal(view.noise[:, 0], view.noise[:, 1])
+
+
+def test_a_batch_without_augmentation_has_waveforms_only(corpus):
+    data = make(corpus)
+    batch = collate([data[Key(i, 1, 0)] for i in (4, 1)])
+    assert batch.index.tolist() == [4, 1]
+    assert batch.views[0].wave.shape == (2, 2, 400)
+    assert batch.views[0][1:] == (None, None, None)
+    rows = augmented(batch.views[0])  # view by view
+    assert [origin(row)[0] for row in rows] == [4, 1, 4, 1]
+    assert torch.equal(rows[2], batch.views[0].wave[0, 1])
+
+
+def test_move_keeps_the_structure():
+    batch = CropBatch(torch.ones(2), (ViewBatch(torch.ones(2, 1, 3)),))
+    moved = move(batch, "meta")
+    assert isinstance(moved, CropBatch) and isinstance(moved.views, tuple)
+    assert isinstance(moved.views[0], ViewBatch)
+    assert moved.index.is_meta and moved.views[0].wave.is_meta
+    assert moved.views[0].noise is None

@@ -1,0 +1,134 @@
+"""Command lines."""
+
+import sys
+
+import pytest
+
+from ssrl_brain import cli
+
+STAGE = """# comment
+data_folder: !PLACEHOLDER
+batch_size: 4
+lr: 0.1
+output_folder: !ref results/<batch_size>
+log: !new:ssrl_brain.log.EpochLog
+    folder: !ref <output_folder>
+    tensorboard: False
+"""
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stage.yaml").write_text(STAGE)
+    (tmp_path / "mini.yaml").write_text("batch_size: 2\nunknown_here: 1\n")
+    (tmp_path / "more.yml").write_text("batch_size: 3\nlr: 0.5\n")
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    return tmp_path
+
+
+def overrides(*arguments, **options):
+    return cli.parse(list(arguments), **options)[2]
+
+
+def test_keys_of_the_command_line(files):
+    stage, options, found = cli.parse(
+        ["stage.yaml", "--lr=0.3", "--device=cpu", "--data_folder=/x y"]
+    )
+    assert stage == "stage.yaml" and options.device == "cpu"
+    assert found == {"lr": 0.3, "data_folder": "/x y"}
+
+
+def test_further_files_apply_where_the_stage_has_the_key(files):
+    assert overrides("stage.yaml", "mini.yaml") == {"batch_size": 2}
+    found = overrides("stage.yaml", "mini.yaml", "more.yml", "empty.yaml")
+    assert found == {"batch_size": 3, "lr": 0.5}  # later files win
+
+
+def test_the_command_line_wins_wherever_it_stands(files):
+    for arguments in (
+        ["stage.yaml", "more.yml", "--lr=7"],
+        ["stage.yaml", "--lr=7", "more.yml"],
+        ["--lr=7", "stage.yaml", "more.yml"],
+    ):
+        assert overrides(*arguments) == {"batch_size": 3, "lr": 7}
+
+
+@pytest.mark.parametrize("flag", ["--debug", "--noprogressbar"])
+def test_a_flag_does_not_swallow_the_file_behind_it(files, flag):
+    assert overrides(flag, "stage.yaml") == {}
+    assert overrides("stage.yaml", flag, "mini.yaml") == {"batch_size": 2}
+
+
+def test_an_option_keeps_its_value(files):
+    stage, options, _ = cli.parse(["stage.yaml", "--log_config", "more.yml"])
+    assert stage == "stage.yaml" and options.log_config == "more.yml"
+
+
+def test_the_default_stage(files):
+    stage, _, found = cli.parse(["--lr=1"], default_yaml="stage.yaml")
+    assert stage == "stage.yaml" and found == {"lr": 1}
+    with pytest.raises(ValueError, match="name a YAML file"):
+        cli.parse(["--lr=1"])
+
+
+@pytest.mark.parametrize(
+    "option, message",
+    [
+        ("--batchsize=3", r"--batchsize .* \(did you mean --batch_size\?\)"),
+        ("--zzz=3", "--zzz is not a key of stage.yaml$"),
+        ("--unknown_here=3", "--unknown_here is not a key of stage.yaml"),
+    ],
+)
+def test_unknown_keys_are_refused(files, option, message):
+    with pytest.raises(ValueError, match=message) as error:
+        cli.parse(["stage.yaml", "mini.yaml", option])
+    assert "\n" not in str(error.value)
+
+
+def test_missing_files_are_named(files):
+    for arguments in (["none.yaml"], ["stage.yaml", "none.yaml"]):
+        with pytest.raises(FileNotFoundError, match="none.yaml does not exist"):
+            cli.parse(arguments)
+
+
+def test_load_applies_overrides_and_names_placeholders(files):
+    given = {"data_folder": "x", "batch_size": 8}
+    hparams = cli.load("stage.yaml", given)
+    assert hparams["output_folder"] == "results/8"
+    assert str(hparams["log"].folder) == "results/8"
+    with pytest.raises(ValueError, match="--data_folder=... must be given"):
+        cli.load("stage.yaml", {})
+
+
+def test_errors_of_users_are_one_line():
+    for error in (ValueError, FileNotFoundError, PermissionError):
+        with pytest.raises(SystemExit) as stop, cli.one_line_errors([]):
+            raise error("two\n  lines")
+        assert stop.value.code == "error: two lines"
+    with pytest.raises(SystemExit, match="the same command goes on"):
+        with cli.one_line_errors([]):
+            raise KeyboardInterrupt
+
+
+def test_debug_and_errors_of_programmers_keep_their_traceback():
+    with pytest.raises(ValueError), cli.one_line_errors(["--debug"]):
+        raise ValueError
+    with pytest.raises(TypeError), cli.one_line_errors([]):
+        raise TypeError
+
+
+def test_help_is_printed_and_ends_the_program(capsys):
+    cli.print_help(["stage.yaml"], "text")
+    assert capsys.readouterr().out == ""
+    for flag in ("-h", "--help"):
+        with pytest.raises(SystemExit) as stop:
+            cli.print_help([flag], "\ntext\n")
+        assert stop.value.code == 0
+        assert capsys.readouterr().out == "text\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_keeping_memory_is_harmless():
+    cli.keep_freed_memory()
+    assert len(bytearray(10**8)) == 10**8
