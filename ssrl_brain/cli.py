@@ -13,6 +13,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from speechbrain.utils.run_opts import RunOptions
 
+# What makes the inputs that a stage cannot do without.
+HINTS = {
+    "data_folder": ", any folder of audio",
+    "encoder_folder": ": the export folder of a stage, made for instance by "
+    "`python train.py hparams/dino.yaml --data_folder=...`",
+    "label_folder": ": made by `python pseudo_label.py --data_folder=... "
+    "--encoder_folder=... --label_folder=...`",
+}
+
 
 def parse(arguments, default_yaml=None):
     """Reads a command line of YAML files, overrides and run options.
@@ -101,7 +110,7 @@ def load(hparams_file, overrides):
         message = str(error.args[-1])
         if "!PLACEHOLDER" in message:
             key = message.split("'")[1]
-            message = f"--{key}=... must be given for {hparams_file}"
+            message = f"{hparams_file} needs --{key}=...{HINTS.get(key, '')}"
         raise ValueError(message) from error
 
 

@@ -20,7 +20,7 @@ overrides: [{overrides}]
 steps:
     - name: untrained
       train: hparams/dino.yaml
-      options: {number_of_epochs: 0}
+      fixed: {number_of_epochs: 0}
     - name: dino
       train: hparams/dino.yaml
     - name: ssrl

@@ -8,7 +8,8 @@
 
 A chain names its steps, the YAML of each, and which step's encoder or labels
 it starts from. Finished steps are skipped, an interrupted one goes on where
-it stopped. Any --key=value is handed to every stage that has this key.
+it stopped. Any --key=value is handed to every stage that has this key, and
+wins over the chain's own options.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 The table is also written to <output_folder>/metrics.json.
 """
@@ -39,7 +40,6 @@ def main(arguments):
     chain_file, options, run_options = read_command_line(arguments)
     chain = YAML(typ="safe").load(Path(chain_file))
     output = Path(options.pop("output_folder", f"results/{chain['name']}"))
-    options = {**chain.get("options", {}), **options}
     if "data_folder" not in options:
         options |= make_corpus(chain, output / "corpus", options)
     check_keys(chain, options)
@@ -134,8 +134,10 @@ class Step:
         self.run_options = run_options
         self.options = {
             "prepared_folder": str(output / "prepared"),
-            **options,
+            **chain.get("options", {}),
             **step.get("options", {}),
+            **options,
+            **step.get("fixed", {}),
         }
         if "encoder" in step:
             self.options["encoder_folder"] = str(
