@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pipeline
+import pseudo_label
 import pytest
 import torch
 import verify
@@ -133,3 +134,14 @@ def test_verify_refuses_a_list_with_a_missing_file(
     }
     with pytest.raises(ValueError, match="id00004/s9/0"):
         verify.main(command("verify.yaml", **options))
+
+
+def test_more_clusters_than_utterances_are_refused_at_once(
+    start, command, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        pseudo_label, "ExportedEncoder", lambda *a: pytest.fail("embedded")
+    )
+    options = {**start, "num_clusters": 99, "label_folder": tmp_path / "x"}
+    with pytest.raises(ValueError, match="--num_clusters=99 is more than"):
+        pseudo_label.main(command("pseudo_label.yaml", **options))

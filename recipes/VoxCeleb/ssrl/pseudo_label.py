@@ -38,6 +38,11 @@ def main(arguments):
     hparams = cli.load(hparams_file, overrides)
     run_on_main(hparams["prepare"])
     table = Utterances.from_csv(hparams["table_csv"])
+    if hparams["num_clusters"] > len(table):  # told before hours of work
+        raise ValueError(
+            f"--num_clusters={hparams['num_clusters']} is more than the "
+            f"{len(table)} utterances of {hparams['table_csv']}: lower it"
+        )
     encoder = ExportedEncoder(hparams["encoder_folder"], run_options.device)
     started = time.time()
     embeddings = encoder.embed(
