@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Time of one DINO training step from waveforms in memory.
+
+    OMP_NUM_THREADS=2 python benchmarks/dino_step.py --batch_size=4
+
+Student on all crops (2 x 3 s + 4 x 2 s), teacher on the long ones; features,
+loss, backward, clipping, SGD, centre and EMA. ECAPA-TDNN C=512, head
+2048-2048-256-65,536. No disk, decoding or augmentation.
+"""
+
+import argparse
+import statistics
+import sys
+
+import torch
+from common import ROOT, report, seconds_each
+
+sys.path.insert(0, str(ROOT / "recipes/VoxCeleb/ssrl"))
+
+import speechbrain as sb  # noqa: E402
+
+from ssrl_brain import cli  # noqa: E402
+from ssrl_brain.data.views import CropBatch, ViewBatch  # noqa: E402
+
+SETTINGS = {
+    "data_folder": "unused",
+    "channels": [512, 512, 512, 512, 1536],
+    "emb_dim": 192,
+    "head_dims": [2048, 2048, 256],
+    "student_sees_global": True,
+    "freeze_prototypes_epochs": 0,
+    "max_grad_norm": 3.0,
+}
+
+
+def make_brain(prototypes, device):
+    """A DINOBrain that is ready for ``fit_batch``."""
+    path = str(ROOT / "hparams/dino.yaml")
+    settings = {**SETTINGS, "num_prototypes": prototypes}
+    hparams = cli.load(path, settings)
+    _, options, _ = sb.parse_arguments([path, f"--device={device}"])
+    brain = hparams["brain_class"](
+        modules=hparams["modules"],
+        opt_class=hparams["opt_class"],
+        hparams=hparams,
+        run_opts=options,
+    )
+    brain.teacher.to(device)
+    brain.train_sampler = [None] * 1000
+    brain.epoch = 2
+    brain.init_optimizers()
+    brain.modules.train()
+    return brain
+
+
+def main():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--prototypes", type=int, default=65536)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--profile", action="store_true", help="print where the time goes"
+    )
+    options = parser.parse_args()
+    cli.keep_freed_memory()
+    brain = make_brain(options.prototypes, options.device)
+    batch = CropBatch(
+        torch.arange(options.batch_size),
+        (
+            ViewBatch(torch.randn(options.batch_size, 2, 48000)),
+            ViewBatch(torch.randn(options.batch_size, 4, 32000)),
+        ),
+    )
+
+    def step():
+        brain.step += 1
+        brain.fit_batch(batch)
+
+    if options.profile:
+        step()
+        with torch.profiler.profile() as profile:
+            step()
+        print(
+            profile.key_averages().table(
+                sort_by="self_cpu_time_total", row_limit=25
+            )
+        )
+    times = seconds_each(step, warmup=2, repeats=options.repeats)
+    report(
+        "dino_step",
+        batch_size=options.batch_size,
+        prototypes=options.prototypes,
+        seconds=round(statistics.median(times), 3),
+        seconds_min=round(min(times), 3),
+    )
+
+
+if __name__ == "__main__":
+    main()
