@@ -220,13 +220,13 @@ def table(rows, title):
     <BLANKLINE>
     | name | eer |
     |---|---|
-    | dino | 9.50 |
+    | dino | 9.5 |
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     columns.sort(key=lambda key: key == "seconds")
 
     def cell(value):
-        return f"{value:.2f}" if isinstance(value, float) else str(value)
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
 
     lines = [
         title,
