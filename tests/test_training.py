@@ -66,25 +66,43 @@ class Killed(BaseException):
     """Stands for a kill: nothing gets to clean up."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("step", [2, 4])
-def test_killed_run_ends_as_the_straight_one(
-    name, step, straight, start, command, tmp_path, monkeypatch
-):
-    line = [
-        *command(name, **start, output_folder=tmp_path),
-        "--ckpt_interval_steps=1",
-    ]
+def kill_at_step(step):
+    """A ``fit_batch`` that gets so far."""
     fit_batch, steps = SpeakerBrain.fit_batch, []
 
-    def killed_at(brain, batch):
+    def killed(brain, batch):
         if len(steps) == step:
             raise Killed
         steps.append(step)
         return fit_batch(brain, batch)
 
+    return "fit_batch", killed
+
+
+def kill_after_epoch():
+    """An ``on_stage_end`` that does not get to validate, log and save."""
+
+    def killed(brain, stage, loss, epoch):
+        raise Killed
+
+    return "on_stage_end", killed
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "kill",
+    [lambda: kill_at_step(2), lambda: kill_at_step(4), kill_after_epoch],
+    ids=["step 2", "step 4", "end of epoch"],
+)
+def test_killed_run_ends_as_the_straight_one(
+    name, kill, straight, start, command, tmp_path, monkeypatch
+):
+    line = [
+        *command(name, **start, output_folder=tmp_path),
+        "--ckpt_interval_steps=1",
+    ]
     with monkeypatch.context() as patch:
-        patch.setattr(SpeakerBrain, "fit_batch", killed_at)
+        patch.setattr(SpeakerBrain, *kill())
         with pytest.raises(Killed):
             train.main(line)
     train.main(line)
