@@ -5,8 +5,11 @@ or further apart, each shifted by up to half a search range to where its
 waveform continues the one before (WSOLA: waveform similarity overlap-add).
 Pitch is changed by resampling, which moves the formants as well, as a vocal
 tract of another size does, followed by the change of length that makes up for
-it. SoX, which the study used, does the same with the same segment lengths;
-neither SoX nor its library is needed here.
+it. SoX, which the study used, does the same with the same segment lengths. (A
+phase vocoder would smear the pulses of a voice, and is several times slower.)
+
+Pitch takes 0.5 ms, tempo 0.2 ms a second of speech, on one thread of a shared
+x86 server core (OMP_NUM_THREADS=1 python benchmarks/speed_perturb.py).
 """
 
 import fractions
