@@ -87,3 +87,17 @@ def test_stage_loads_with_the_overrides_of_mini(path, tmp_path):
     assert optimizer.func is torch.optim.AdamW
     assert optimizer.keywords["lr"] == 0.5
     assert hparams["embedding_model"].fc.conv.out_channels == 64
+
+
+@pytest.mark.parametrize("stage", ["dino", "contrastive"])
+def test_pitch_and_tempo_reach_the_data(stage, tmp_path):
+    given = ["--pitch_prob=0.5", "--pitch_cents=[200]", "--tempo_prob=0.25"]
+    files = [str(ROOT / f"hparams/{name}.yaml") for name in (stage, "mini")]
+    _, _, overrides = cli.parse([*files, f"--data_folder={tmp_path}", *given])
+    hparams = cli.load(files[0], overrides)
+    pitch = hparams["make_train_set"].keywords["pitch"]
+    assert (pitch.prob, pitch.values, pitch.otherwise) == (0.5, [200], 0)
+    for view in hparams["views"]:
+        tempo = view.tempo
+        assert (tempo.prob, tempo.values) == (0.25, [0.9, 1.1])
+        assert tempo.otherwise == 1
