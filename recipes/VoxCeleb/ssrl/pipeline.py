@@ -24,7 +24,6 @@ from ruamel.yaml import YAML
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
-from prepare import synthvox
 from ssrl_brain import cli
 from ssrl_brain.files import read_json, write_json
 from ssrl_brain.log import read_history
@@ -95,6 +94,12 @@ def make_corpus(chain, folder, options):
     """Synthetic corpus of a chain; returns the options that point to it."""
     if "corpus" not in chain:
         raise ValueError("give --data_folder=/path/to/voxceleb")
+    try:
+        from prepare import synthvox
+    except ImportError:
+        raise ValueError(
+            "a synthetic corpus needs eSpeak NG: `pip install espeakng-loader`"
+        ) from None
     run_on_main(
         synthvox.make_corpus,
         kwargs={"folder": str(folder), **chain["corpus"]},
