@@ -9,11 +9,14 @@ import pipeline
 import pytest
 import torch
 import verify
+from conftest import RECIPE
+from ruamel.yaml import YAML
 from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.verification import ExportedEncoder
 
+CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
 CHAIN = """
 name: tiny
 overrides: [{overrides}]
@@ -51,6 +54,24 @@ def chain(tiny_corpus, tmp_path_factory, recipe):
         patch.chdir(recipe)
         rows = pipeline.main(line)
     return line, root / "out", rows
+
+
+@pytest.mark.parametrize("path", CHAINS, ids=lambda p: p.stem)
+def test_chains_name_what_exists(path, recipe):
+    chain = YAML(typ="safe").load(path)
+    keys = {"hparams/pseudo_label.yaml", "hparams/verify.yaml"}
+    keys = set.union(*(pipeline.yaml_keys(recipe / name) for name in keys))
+    assert all((recipe / x).is_file() for x in chain.get("overrides", []))
+    earlier = set()
+    for step in chain["steps"]:
+        own = keys | pipeline.yaml_keys(recipe / step["train"])
+        for options in ("options", "fixed"):
+            assert set(step.get(options, {})) <= own, step["name"]
+        assert {step.get("encoder"), step.get("labels")} <= earlier | {None}
+        if "labels" in step:
+            assert chain.get("cluster", True)
+        assert step["name"] not in earlier
+        earlier.add(step["name"])
 
 
 def test_chain_ends_in_a_table(chain):
