@@ -84,6 +84,38 @@ def test_chain_ends_in_a_table(chain):
         assert {"min_dcf_0.05", "min_dcf_0.01", "nmi", "clusters"} <= set(row)
 
 
+def test_chain_without_clusters_fine_tunes(
+    chain, tiny_corpus, tmp_path, recipe, monkeypatch
+):
+    _, output, _ = chain
+    text = f"""
+name: labels
+cluster: False
+overrides: [{output.parent / "tiny.yaml"}]
+steps:
+    - name: tuned
+      train: hparams/finetune.yaml
+      encoder: {output / "dino"}
+      fixed: {{label_fraction: 0.5, prepared_folder: {output / "prepared"}}}
+"""
+    (tmp_path / "labels.yaml").write_text(text)
+    options = [f"--{key}={value}" for key, value in tiny_corpus.items()]
+    monkeypatch.chdir(recipe)
+    (row,) = pipeline.main(
+        [
+            str(tmp_path / "labels.yaml"),
+            f"--output_folder={tmp_path / 'out'}",
+            "--device=cpu",
+            "--noprogressbar",
+            *options,
+        ]
+    )
+    assert 0 <= row["eer"] <= 100 and "nmi" not in row
+    tuned = tmp_path / "out/tuned"
+    assert len((tuned / "labelled_utterances.txt").read_text().split()) == 12
+    assert not (tuned / "clusters").exists()
+
+
 def test_finished_steps_are_skipped(chain, recipe, monkeypatch):
     line, _, rows = chain
     monkeypatch.chdir(recipe)
