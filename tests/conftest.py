@@ -55,6 +55,7 @@ TINY = {
     "student_seconds": 0.4,
     "teacher_seconds": 0.6,
     "num_clusters": 7,
+    "label_fraction": 0.75,
     "min_seconds": 0.3,
 }
 

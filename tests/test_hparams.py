@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ssrl_brain import cli
 
 HPARAMS = sorted((ROOT / "hparams").glob("*.yaml"))
+ENCODERS = sorted((ROOT / "hparams/encoders").glob("*.yaml"))
 STAGES = [p for p in HPARAMS if "brain_class:" in p.read_text()]
 CONTRACT = {
     "brain_class",
@@ -66,7 +67,14 @@ def test_overrides_of_mini_are_keys_of_some_stage():
     assert set(YAML().load(ROOT / "hparams/mini.yaml")) <= keys
 
 
-@pytest.mark.parametrize("path", HPARAMS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", ENCODERS, ids=lambda p: p.stem)
+def test_encoder_blocks_fit_every_stage(path):
+    """A key that a stage lacks would be passed over in silence."""
+    for stage in STAGES:
+        assert set(YAML().load(path)) <= set(YAML().load(stage))
+
+
+@pytest.mark.parametrize("path", [*HPARAMS, *ENCODERS], ids=lambda p: p.stem)
 def test_lines_are_short_and_booleans_plain(path):
     text = path.read_text()
     assert all(len(line) <= 80 for line in text.splitlines())

@@ -39,6 +39,7 @@ class SpeakerBrain(sb.Brain):
     """
 
     teacher = None
+    reads_speakers = False  # of training utterances, in order to learn
 
     def make_dataloader(self, dataset, stage, **loader_kwargs):
         """Batches as a function of (seed, epoch), for any number of ranks."""
@@ -225,6 +226,7 @@ class SpeakerBrain(sb.Brain):
             stage_yaml.read_text(encoding="utf-8"),
             type(self).__name__.removesuffix("Brain"),
             metrics,
+            with_labels=self.reads_speakers,
         )
 
     # ---- checkpoints ----

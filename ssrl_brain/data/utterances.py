@@ -129,6 +129,27 @@ class Utterances:
         """(N,) durations in seconds."""
         return self.num_frames / self.sample_rates
 
+    def subset(self, rows):
+        """A table of some rows, in their order; its fingerprint is its own.
+
+        Arguments
+        ---------
+        rows : array_like
+            (M,) integers.
+
+        Returns
+        -------
+        Utterances
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        return Utterances(
+            [self.ids[int(row)] for row in rows],
+            [self.paths[int(row)] for row in rows],
+            self.num_frames[rows],
+            self.sample_rates[rows],
+            self.sessions[rows],
+        )
+
     def fingerprint(self):
         """Changes with an utterance added, removed, moved or of new length."""
         digest = hashlib.sha256(self.ids.offsets.tobytes())

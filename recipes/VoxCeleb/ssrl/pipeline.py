@@ -11,6 +11,8 @@ it starts from. Finished steps are skipped, an interrupted one goes on where
 it stopped. Any --key=value is handed to every stage that has this key, and
 wins over the chain's own options.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
+After each step its embeddings are clustered, unless the chain has
+`cluster: False`; a step whose `labels` name another needs these clusters.
 The table is also written to <output_folder>/metrics.json.
 """
 
@@ -134,6 +136,7 @@ class Step:
         self.name = step["name"]
         self.yaml = step["train"]
         self.overrides = chain.get("overrides", [])
+        self.clusters = chain.get("cluster", True)
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
@@ -197,6 +200,8 @@ class Step:
                 row |= {k + suffix: v for k, v in metrics.items()}
         if (self.folder / "labels").is_dir():  # made by the stage itself
             labels = history[-1]
+        elif not self.clusters:
+            labels = {}
         else:
             labels = self.call(
                 pseudo_label.main,
