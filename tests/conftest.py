@@ -53,6 +53,9 @@ TINY = {
     "student_seconds": 0.4,
     "teacher_seconds": 0.6,
     "num_clusters": 7,
+    "ordinary_epochs": 1,
+    "cluster_every": 1,
+    "probe_every": 1,
     "min_seconds": 0.3,
 }
 
