@@ -43,6 +43,20 @@ def mean_over_ranks(tensor):
 
 
 @torch.no_grad()
+def from_first_rank(tensor):
+    """The first rank's tensor, on every rank; the others' are overwritten.
+
+    Example
+    -------
+    >>> from_first_rank(torch.tensor([1, 2]))
+    tensor([1, 2])
+    """
+    if num_ranks() > 1:
+        dist.broadcast(tensor, src=0)
+    return tensor
+
+
+@torch.no_grad()
 def gather_rows(index, *values):
     """Per-utterance results of all ranks, each utterance once.
 

@@ -136,11 +136,16 @@ class LabelMetrics:
         self.table = None
         self.speakers = None
 
-    def __call__(self, table, labels):
-        """labels (N,) of a table -> dict, empty if speakers are unknown"""
+    def speakers_of(self, table):
+        """(N,) speaker numbers, or None where they are not known"""
         if self.table is not table:
             self.table = table
             self.speakers = read_speakers(self.path, table.ids)
-        if self.speakers is None:
+        return self.speakers
+
+    def __call__(self, table, labels):
+        """labels (N,) of a table -> dict, empty if speakers are unknown"""
+        speakers = self.speakers_of(table)
+        if speakers is None:
             return {}
-        return label_quality(np.asarray(labels), self.speakers)
+        return label_quality(np.asarray(labels), speakers)

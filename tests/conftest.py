@@ -56,6 +56,9 @@ TINY = {
     "teacher_seconds": 0.6,
     "num_clusters": 7,
     "label_fraction": 0.75,
+    "ordinary_epochs": 1,
+    "cluster_every": 1,
+    "probe_every": 1,
     "min_seconds": 0.3,
 }
 

@@ -8,7 +8,13 @@ import torch.multiprocessing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssrl_brain.distributed import gather_rows, mean_over_ranks, num_ranks, rank
+from ssrl_brain.distributed import (
+    from_first_rank,
+    gather_rows,
+    mean_over_ranks,
+    num_ranks,
+    rank,
+)
 from ssrl_brain.embed import embed
 
 
@@ -49,6 +55,7 @@ def on_two_ranks(number, folder, results):
     values = torch.tensor([10.0, 20.0, 30.0]) + number
     rows, gathered = gather_rows(index, values)
     mean = mean_over_ranks(torch.tensor([1.0, 10.0]) * (number + 1))
+    labels = from_first_rank(torch.tensor([3, 4]) + number)
     calls = []
 
     def encode(wave, lengths):
@@ -61,6 +68,7 @@ def on_two_ranks(number, folder, results):
         gathered.tolist(),
         mean.tolist(),
         embeddings.tolist(),
+        labels.tolist(),
         sum(calls),
     ]
     torch.distributed.destroy_process_group()
@@ -80,8 +88,9 @@ def test_two_processes_hold_the_same(tmp_path):
             start_method="fork",
         )
         first, second = results[0], results[1]
-    assert first[:4] == second[:4]
-    rows, gathered, mean, embeddings, _ = first
+    assert first[:5] == second[:5]
+    rows, gathered, mean, embeddings, labels, _ = first
+    assert labels == [3, 4]
     assert rows == [0, 2, 4, 9]
     assert gathered == [21, 20, 10, 30]  # rank 0 comes first
     assert mean == [1.5, 15]
@@ -91,4 +100,4 @@ def test_two_processes_hold_the_same(tmp_path):
         atol=1e-4,
         rtol=0,
     )
-    assert first[4] + second[4] == 7 and min(first[4], second[4]) > 0
+    assert first[5] + second[5] == 7 and min(first[5], second[5]) > 0

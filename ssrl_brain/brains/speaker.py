@@ -73,9 +73,9 @@ class SpeakerBrain(sb.Brain):
     def make_state(self):
         """Hook: per-utterance memories, registered before the recovery."""
 
-    def remember(self, name, module):
+    def remember(self, name, module, device=None):
         """Puts a module with buffers on the device and in the checkpoints."""
-        setattr(self, name, module.to(self.device))
+        setattr(self, name, module.to(device or self.device))
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable(name, module)
 
@@ -137,13 +137,14 @@ class SpeakerBrain(sb.Brain):
 
     def init_optimizers(self):
         """One optimizer for what the student has to learn."""
-        parameters = [
-            p for p in self.modules.student.parameters() if p.requires_grad
-        ]
-        self.optimizer = self.opt_class(parameters)
+        self.optimizer = self.opt_class(self.parameter_groups())
         self.optimizers_dict = {"opt_class": self.optimizer}
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("optimizer", self.optimizer)
+
+    def parameter_groups(self):
+        """Parameters, or groups of them, as an optimizer takes them."""
+        return [p for p in self.modules.student.parameters() if p.requires_grad]
 
     def optimizers_step(self):
         """One clipped step; the toolkit clips only one parameter group."""
