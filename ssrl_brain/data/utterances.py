@@ -129,6 +129,33 @@ class Utterances:
         """(N,) durations in seconds."""
         return self.num_frames / self.sample_rates
 
+    def subset(self, rows):
+        """Some of the utterances, as a table of its own.
+
+        Arguments
+        ---------
+        rows : array_like
+            Row numbers, or (N,) bool.
+
+        Returns
+        -------
+        Utterances
+
+        Example
+        -------
+        >>> table = Utterances("abc", "xyz", [1, 2, 3], [8] * 3, [0] * 3)
+        >>> list(table.subset([2, 0]).ids)
+        ['c', 'a']
+        """
+        rows = np.arange(len(self))[rows]
+        return Utterances(
+            [self.ids[row] for row in rows],
+            [self.paths[row] for row in rows],
+            self.num_frames[rows],
+            self.sample_rates[rows],
+            self.sessions[rows],
+        )
+
     def fingerprint(self):
         """Changes with an utterance added, removed, moved or of new length."""
         digest = hashlib.sha256(self.ids.offsets.tobytes())
