@@ -72,3 +72,16 @@ def test_fingerprint_follows_ids_and_their_order():
     assert fingerprint("a", "b") == fingerprint("a", "b")
     tables = [("a", "b"), ("b", "a"), ("ab", ""), ("a",), ("a", "b", "")]
     assert len({fingerprint(*ids) for ids in tables}) == len(tables)
+
+
+def test_subset_is_a_table_of_its_own(tmp_path):
+    rows = [f"{n},{n}.wav,1.0,{k},16000,{9 - k}" for k, n in enumerate("abcd")]
+    table = read(tmp_path, HEADER + "\n".join(rows) + "\n")
+    some = table.subset([False, True, False, True])
+    assert list(some.ids) == ["b", "d"] and list(some.paths)[1] == "d.wav"
+    assert some.num_frames.tolist() == [1, 3]
+    assert some.sessions.tolist() == [8, 6]
+    assert some.sample_rates.tolist() == [16000, 16000]
+    assert some.fingerprint() != table.fingerprint()
+    assert table.subset([1, 3]).fingerprint() == some.fingerprint()
+    assert table.subset([True] * 4).fingerprint() == table.fingerprint()
