@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import difflib
 import io
+import pydoc
 import sys
 from pathlib import Path
 
@@ -106,6 +107,9 @@ def load(hparams_file, overrides):
     text, overrides = _with_blocks(hparams_file, overrides)
     try:
         return load_hyperpyyaml(text, overrides)
+    except pydoc.ErrorDuringImport as error:  # an optional package
+        message = " ".join(str(error.value).split())
+        raise ValueError(f"{hparams_file}, overridden: {message}") from error
     except ValueError as error:
         message = str(error.args[-1])
         if "!PLACEHOLDER" in message:

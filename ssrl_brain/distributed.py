@@ -2,6 +2,18 @@
 
 import torch
 import torch.distributed as dist
+from speechbrain.utils.distributed import ddp_init_group
+
+
+def join_group(run_options):
+    """Meets the other ranks that torchrun started, once per process.
+
+    Arguments
+    ---------
+    run_options : speechbrain RunOptions
+    """
+    if not dist.is_initialized():  # a chain runs several scripts in one
+        ddp_init_group(run_options)
 
 
 def num_ranks():

@@ -24,10 +24,9 @@ tags:
 - speechbrain
 - embeddings
 - speaker-verification
-- self-supervised
----
+{tag}---
 
-# Speaker embeddings learnt without labels
+# {title}
 
 Stage: {stage}. Made by ssrl_brain on SpeechBrain.
 {figures}
@@ -106,7 +105,9 @@ def class_names(node):
             yield from class_names(child)
 
 
-def export_encoder(folder, encoder, stage_yaml, stage, metrics=None):
+def export_encoder(
+    folder, encoder, stage_yaml, stage, metrics=None, with_labels=False
+):
     """Writes an encoder folder, whole or not at all.
 
     Arguments
@@ -119,6 +120,8 @@ def export_encoder(folder, encoder, stage_yaml, stage, metrics=None):
         Name of the stage, for the model card.
     metrics : dict, optional
         Plain numbers.
+    with_labels : bool
+        Whether the stage learnt from true speakers, which the card says.
     """
     content = inference_yaml(stage_yaml)
     metrics = metrics or {}
@@ -138,6 +141,13 @@ def export_encoder(folder, encoder, stage_yaml, stage, metrics=None):
         torch.save(state, temporary / "embedding_model.ckpt")
         write_json(temporary / "metrics.json", metrics)
         (temporary / "README.md").write_text(
-            CARD.format(stage=stage, figures=figures and figures + "\n"),
+            CARD.format(
+                stage=stage,
+                figures=figures and figures + "\n",
+                tag="" if with_labels else "- self-supervised\n",
+                title="Speaker embeddings "
+                + ("fine-tuned with" if with_labels else "learnt without")
+                + " labels",
+            ),
             encoding="utf-8",
         )

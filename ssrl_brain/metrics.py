@@ -1,8 +1,9 @@
 """Figures of merit: verification errors and the quality of pseudo labels.
 
-The only module that reads true speakers, and only to report. EER and minDCF
-sort the scores once instead of comparing every score with every threshold,
-so that lists with hundreds of thousands of trials take a fraction of a second.
+It is handed true speakers by ``ssrl_brain.speakers``, only to report. EER and
+minDCF sort the scores once instead of comparing every score with every
+threshold, so that lists with hundreds of thousands of trials take a fraction
+of a second.
 
 A trial is accepted when its score is *above* the threshold, as in
 ``speechbrain.utils.metric_stats``.

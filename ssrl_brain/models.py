@@ -8,7 +8,9 @@ class EncoderWithHead(torch.nn.Module):
     """A speaker encoder and what is trained on top of it.
 
     One forward takes the crops of all lengths: under DDP two forwards of a
-    network with BatchNorm before one backward are an error.
+    network with BatchNorm before one backward are an error. Parts of the
+    encoder that come in evaluation mode, as a pretrained front-end does,
+    stay in it whether they learn or not: no dropout, masks, skipped layers.
 
     Arguments
     ---------
@@ -33,6 +35,18 @@ class EncoderWithHead(torch.nn.Module):
         self.encoder = encoder
         self.head = head
         self.dropout = torch.nn.Dropout(dropout)
+        self.always_eval = [
+            f"encoder.{name}"
+            for name, part in encoder.named_modules()
+            if name and not part.training
+        ]
+
+    def train(self, mode=True):
+        """Sets the mode of all parts but those."""
+        super().train(mode)
+        for name in self.always_eval:
+            self.get_submodule(name).eval()
+        return self
 
     def forward(self, views):
         """views: list of (n, frames, F) -> embeddings (N, D), logits (N, K)"""
@@ -109,6 +123,38 @@ class LinearHead(torch.nn.Linear):
 
 class NoHead(torch.nn.Identity):
     """For stages that train the embeddings themselves."""
+
+
+@torch.no_grad()
+def with_statistics_pooling(student):
+    """Makes the toolkit's ResNet pool as the iterative framework's does (2.1).
+
+    Its attentive pooling has no switch. Attention logits of zero, never
+    trained, weigh all frames alike, which is global statistics pooling; the
+    class, and so the export, stays the toolkit's.
+
+    Arguments
+    ---------
+    student : EncoderWithHead
+        Around a ``speechbrain.lobes.models.ResNet.ResNet``; changed in place.
+
+    Returns
+    -------
+    EncoderWithHead
+
+    Example
+    -------
+    >>> from speechbrain.lobes.models.ResNet import ResNet
+    >>> resnet = ResNet(16, channels=[4] * 4, block_sizes=[1] * 4)
+    >>> _ = with_statistics_pooling(EncoderWithHead(resnet, NoHead()))
+    >>> resnet.attention(torch.rand(1, 8, 5))[0, 0]
+    tensor([0.2000, 0.2000, 0.2000, 0.2000, 0.2000])
+    """
+    attention = student.encoder.attention.requires_grad_(False)
+    logits = attention[-2]  # before the softmax
+    torch.nn.init.zeros_(logits.weight)
+    torch.nn.init.zeros_(logits.bias)
+    return student
 
 
 @torch.no_grad()

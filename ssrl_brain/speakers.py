@@ -1,7 +1,8 @@
-"""True speakers: read here, for metrics, and nowhere else.
+"""True speakers: read here, and nowhere else.
 
-No stage may learn from them; a run without ``speakers.csv`` trains the same
-weights and only reports less.
+Metrics report them: a run without ``speakers.csv`` trains the same weights and
+only reports less. One stage learns from them, fine-tuning with labels, by
+``labelled_subset``.
 """
 
 import csv
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.metrics import label_quality, right_labels
 
 
@@ -33,8 +35,7 @@ def read_speakers(path, ids):
     """
     if not Path(path).is_file():
         return None
-    with open(path, newline="", encoding="utf-8") as file:
-        speaker_of = {row["ID"]: row["speaker"] for row in csv.DictReader(file)}
+    speaker_of = _speaker_names(path)
     try:
         names = [speaker_of[name] for name in ids]
     except KeyError as error:
@@ -42,6 +43,77 @@ def read_speakers(path, ids):
             f"{path} does not name the speaker of {error}: prepare again"
         ) from None
     return np.unique(names, return_inverse=True)[1]
+
+
+def _speaker_names(path):
+    """{ID: name of its speaker}"""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if not {"ID", "speaker"} <= set(reader.fieldnames or []):
+            raise ValueError(f"{path} must have the columns ID,speaker")
+        return {row["ID"]: row["speaker"] for row in reader}
+
+
+def labelled_subset(table, speakers_csv, fraction, seed):
+    """Utterances whose true speakers fine-tuning may know, and these speakers.
+
+    Drawn at random among the utterances that the file names, without regard
+    to the speaker (cluster-aware DINO, VI-B). With one seed, a smaller
+    fraction is part of every larger one.
+
+    Arguments
+    ---------
+    table : Utterances
+    speakers_csv : str
+        Columns ID,speaker. It need not name every utterance.
+    fraction : float
+        Share of the named utterances, above 0 and up to 1.
+    seed : int
+
+    Returns
+    -------
+    rows : numpy.ndarray
+        (M,) rows of the table, in ascending order.
+    speakers : numpy.ndarray
+        (M,) integers 0..S-1; every one of them occurs.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If speakers are not known, or too few to tell apart.
+
+    Example
+    -------
+    >>> from ssrl_brain.data.utterances import Utterances
+    >>> table = Utterances("abcd", "abcd", [1] * 4, [1] * 4, [0] * 4)
+    >>> path = getfixture("tmp_path") / "speakers.csv"
+    >>> _ = path.write_text("ID,speaker\\na,Ada\\nc,Bo\\nd,Ada\\n")
+    >>> labelled_subset(table, path, fraction=1.0, seed=0)
+    (array([0, 2, 3]), array([0, 1, 0]))
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(
+            f"--label_fraction={fraction} must lie above 0 and up to 1"
+        )
+    if not Path(speakers_csv).is_file():
+        raise FileNotFoundError(
+            f"{speakers_csv} does not exist, and fine-tuning needs speakers: "
+            "use a folder in VoxCeleb's layout (id00012/video/utterance.wav), "
+            "or give --speakers_csv=<file with the columns ID,speaker>"
+        )
+    speaker_of = _speaker_names(speakers_csv)
+    named = [row for row, name in enumerate(table.ids) if name in speaker_of]
+    order = random_generator("labelled", seed).permutation(len(named))
+    num = round(fraction * len(named))
+    rows = np.sort(np.array(named, dtype=np.int64)[order[:num]])
+    names = [speaker_of[table.ids[int(row)]] for row in rows]
+    if len(set(names)) < 2:
+        raise ValueError(
+            f"{speakers_csv} gives {num} labelled utterances of "
+            f"{len(set(names))} speaker(s), and fine-tuning needs two: raise "
+            f"--label_fraction={fraction}, or name more training utterances"
+        )
+    return rows, np.unique(names, return_inverse=True)[1]
 
 
 class KnownSpeakers:

@@ -44,6 +44,8 @@ TINY = {
     "num_workers": 0,
     "tensorboard": False,
     "rir_seconds": 0.05,
+    "pitch_prob": 0.5,
+    "tempo_prob": 0.5,
     "global_seconds": 0.6,
     "local_seconds": 0.4,
     "head_dims": "[16, 8]",
@@ -53,6 +55,7 @@ TINY = {
     "student_seconds": 0.4,
     "teacher_seconds": 0.6,
     "num_clusters": 7,
+    "label_fraction": 0.75,
     "min_seconds": 0.3,
 }
 

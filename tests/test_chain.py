@@ -10,11 +10,14 @@ import pseudo_label
 import pytest
 import torch
 import verify
+from conftest import RECIPE
+from ruamel.yaml import YAML
 from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.verification import ExportedEncoder
 
+CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
 CHAIN = """
 name: tiny
 overrides: [{overrides}]
@@ -54,6 +57,24 @@ def chain(tiny_corpus, tmp_path_factory, recipe):
     return line, root / "out", rows
 
 
+@pytest.mark.parametrize("path", CHAINS, ids=lambda p: p.stem)
+def test_chains_name_what_exists(path, recipe):
+    chain = YAML(typ="safe").load(path)
+    keys = {"hparams/pseudo_label.yaml", "hparams/verify.yaml"}
+    keys = set.union(*(pipeline.yaml_keys(recipe / name) for name in keys))
+    assert all((recipe / x).is_file() for x in chain.get("overrides", []))
+    earlier = set()
+    for step in chain["steps"]:
+        own = keys | pipeline.yaml_keys(recipe / step["train"])
+        for options in ("options", "fixed"):
+            assert set(step.get(options, {})) <= own, step["name"]
+        assert {step.get("encoder"), step.get("labels")} <= earlier | {None}
+        if "labels" in step:
+            assert chain.get("cluster", True)
+        assert step["name"] not in earlier
+        earlier.add(step["name"])
+
+
 def test_chain_ends_in_a_table(chain):
     _, output, rows = chain
     assert [row["name"] for row in rows] == ["untrained", "dino", "ssrl"]
@@ -62,6 +83,38 @@ def test_chain_ends_in_a_table(chain):
     for row in rows:
         assert 0 <= row["eer"] <= 100
         assert {"min_dcf_0.05", "min_dcf_0.01", "nmi", "clusters"} <= set(row)
+
+
+def test_chain_without_clusters_fine_tunes(
+    chain, tiny_corpus, tmp_path, recipe, monkeypatch
+):
+    _, output, _ = chain
+    text = f"""
+name: labels
+cluster: False
+overrides: [{output.parent / "tiny.yaml"}]
+steps:
+    - name: tuned
+      train: hparams/finetune.yaml
+      encoder: {output / "dino"}
+      fixed: {{label_fraction: 0.5, prepared_folder: {output / "prepared"}}}
+"""
+    (tmp_path / "labels.yaml").write_text(text)
+    options = [f"--{key}={value}" for key, value in tiny_corpus.items()]
+    monkeypatch.chdir(recipe)
+    (row,) = pipeline.main(
+        [
+            str(tmp_path / "labels.yaml"),
+            f"--output_folder={tmp_path / 'out'}",
+            "--device=cpu",
+            "--noprogressbar",
+            *options,
+        ]
+    )
+    assert 0 <= row["eer"] <= 100 and "nmi" not in row
+    tuned = tmp_path / "out/tuned"
+    assert len((tuned / "labelled_utterances.txt").read_text().split()) == 12
+    assert not (tuned / "clusters").exists()
 
 
 def test_finished_steps_are_skipped(chain, recipe, monkeypatch):

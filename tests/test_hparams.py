@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ssrl_brain import cli
 
 HPARAMS = sorted((ROOT / "hparams").glob("*.yaml"))
+ENCODERS = sorted((ROOT / "hparams/encoders").glob("*.yaml"))
 STAGES = [p for p in HPARAMS if "brain_class:" in p.read_text()]
 CONTRACT = {
     "brain_class",
@@ -66,7 +67,14 @@ def test_overrides_of_mini_are_keys_of_some_stage():
     assert set(YAML().load(ROOT / "hparams/mini.yaml")) <= keys
 
 
-@pytest.mark.parametrize("path", HPARAMS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", ENCODERS, ids=lambda p: p.stem)
+def test_encoder_blocks_fit_every_stage(path):
+    """A key that a stage lacks would be passed over in silence."""
+    for stage in STAGES:
+        assert set(YAML().load(path)) <= set(YAML().load(stage))
+
+
+@pytest.mark.parametrize("path", [*HPARAMS, *ENCODERS], ids=lambda p: p.stem)
 def test_lines_are_short_and_booleans_plain(path):
     text = path.read_text()
     assert all(len(line) <= 80 for line in text.splitlines())
@@ -87,3 +95,17 @@ def test_stage_loads_with_the_overrides_of_mini(path, tmp_path):
     assert optimizer.func is torch.optim.AdamW
     assert optimizer.keywords["lr"] == 0.5
     assert hparams["embedding_model"].fc.conv.out_channels == 64
+
+
+@pytest.mark.parametrize("stage", ["dino", "contrastive"])
+def test_pitch_and_tempo_reach_the_data(stage, tmp_path):
+    given = ["--pitch_prob=0.5", "--pitch_cents=[200]", "--tempo_prob=0.25"]
+    files = [str(ROOT / f"hparams/{name}.yaml") for name in (stage, "mini")]
+    _, _, overrides = cli.parse([*files, f"--data_folder={tmp_path}", *given])
+    hparams = cli.load(files[0], overrides)
+    pitch = hparams["make_train_set"].keywords["pitch"]
+    assert (pitch.prob, pitch.values, pitch.otherwise) == (0.5, [200], 0)
+    for view in hparams["views"]:
+        tempo = view.tempo
+        assert (tempo.prob, tempo.values) == (0.25, [0.9, 1.1])
+        assert tempo.otherwise == 1

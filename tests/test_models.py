@@ -4,13 +4,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from speechbrain.lobes.models.ECAPA_TDNN import Classifier
+from speechbrain.lobes.models.ResNet import ResNet
 
+from ssrl_brain.ema import frozen_copy
 from ssrl_brain.models import (
     DINOHead,
     EncoderWithHead,
     LinearHead,
     NoHead,
     load_centroids_,
+    with_statistics_pooling,
 )
 
 
@@ -45,6 +48,35 @@ def test_dropout_is_for_the_head_alone_and_for_training():
     embeddings, logits = model(views)
     assert (embeddings == 1).all() and set(logits.unique().tolist()) == {0, 2}
     assert (model.eval()(views)[1] == 1).all()
+
+
+def test_parts_in_evaluation_mode_stay_in_it():
+    def part():
+        return torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout())
+
+    encoder = torch.nn.Sequential(part().eval(), part())
+    model = EncoderWithHead(encoder, NoHead()).eval().train()
+    assert model.training and all(m.training for m in encoder[1].modules())
+    assert not any(m.training for m in encoder[0].modules())
+    teacher = frozen_copy(model).train()  # as its student
+    assert not teacher.encoder[0].training and teacher.encoder[1].training
+
+
+def test_the_toolkits_resnet_pools_mean_and_deviation():
+    torch.manual_seed(0)
+    resnet = ResNet(16, channels=[4] * 4, block_sizes=[1] * 4, lin_neurons=6)
+    with_statistics_pooling(EncoderWithHead(resnet, NoHead()))
+    maps = []
+    resnet.layer4.register_forward_hook(lambda *x: maps.append(x[2]))
+    pooled = []
+    resnet.norm_stats.register_forward_hook(lambda *x: pooled.append(x[1][0]))
+    resnet.eval()(torch.randn(3, 40, 16))
+    frames = maps[0].transpose(2, 3).flatten(1, 2)  # (B, channels x bands, T)
+    mean, std = frames.mean(2), frames.var(2, correction=0).clamp(1e-5).sqrt()
+    expected = torch.cat([mean, std], 1)
+    torch.testing.assert_close(pooled[0], expected, atol=1e-4, rtol=1e-4)
+    assert not any(p.requires_grad for p in resnet.attention.parameters())
+    assert resnet.fc_embed.weight.requires_grad
 
 
 def test_dino_logits_are_cosines_with_the_prototypes():

@@ -1,10 +1,18 @@
-"""True speakers, for metrics only."""
+"""True speakers: for metrics, and for the one stage with labels."""
+
+import ast
+import re
 
 import numpy as np
 import pytest
 
 from ssrl_brain.data.utterances import Utterances
-from ssrl_brain.speakers import GateMetrics, LabelMetrics, read_speakers
+from ssrl_brain.speakers import (
+    GateMetrics,
+    LabelMetrics,
+    labelled_subset,
+    read_speakers,
+)
 
 
 def table_of(*ids):
@@ -75,3 +83,90 @@ def test_shares_of_right_labels_by_hand(prepared):
 
 def test_gates_are_not_judged_without_speakers(tmp_path):
     assert GateMetrics(tmp_path)(table_of("a"), [0], [0], [1], [0]) == {}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """A table of 40 utterances, of which 30 are labelled, by 3 speakers."""
+    names = [f"u{number:02d}" for number in range(40)]
+    lines = [f"{name},s{int(name[1:]) % 3}" for name in names[:30]]
+    path = tmp_path / "labels.csv"
+    path.write_text("\n".join(["ID,speaker", *lines, "elsewhere,s9"]) + "\n")
+    return table_of(*names), path
+
+
+def test_a_fraction_is_of_the_labelled_utterances(corpus):
+    table, path = corpus
+    rows, speakers = labelled_subset(table, path, 0.5, seed=3)
+    assert len(rows) == len(set(rows.tolist())) == 15
+    assert rows.tolist() == sorted(rows) and rows.max() < 30
+    for row, speaker in zip(rows, speakers, strict=True):
+        assert speaker == row % 3
+    everything, _ = labelled_subset(table, path, 1.0, seed=3)
+    assert everything.tolist() == list(range(30))
+
+
+def test_subsets_are_nested_and_belong_to_the_seed(corpus):
+    drawn = [set(labelled_subset(*corpus, f, 0)[0]) for f in (0.2, 0.5, 1.0)]
+    assert drawn[0] < drawn[1] < drawn[2]
+    again = set(labelled_subset(*corpus, 0.5, 0)[0])
+    other = set(labelled_subset(*corpus, 0.5, 1)[0])
+    assert again == drawn[1] != other
+
+
+def test_speakers_are_numbered_without_gaps(corpus):
+    table, path = corpus
+    path.write_text("ID,speaker\nu01,z\nu05,a\n")
+    rows, speakers = labelled_subset(table, path, 1.0, seed=0)
+    assert rows.tolist() == [1, 5] and speakers.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "fraction, text, message",
+    [
+        (0.0, None, "--label_fraction=0.0 must"),
+        (1.5, None, "--label_fraction=1.5 must"),
+        (0.03, None, "1 labelled utterances of 1 speaker"),
+        (1.0, "ID,speaker\n", "0 labelled utterances of 0 speaker"),
+        (1.0, "name,who\nu01,a\n", "must have the columns ID,speaker"),
+    ],
+)
+def test_useless_labels_are_refused(corpus, fraction, text, message):
+    table, path = corpus
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        labelled_subset(table, path, fraction, seed=0)
+
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+
+
+def code_alone(path):
+    """Source of a module without comments and docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node):
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree)
+
+
+def test_no_other_code_reaches_the_speakers(repository):
+    files = [
+        *(repository / "ssrl_brain").rglob("*.py"),
+        *(repository / "recipes/VoxCeleb/ssrl").glob("*.py"),
+    ]
+    words = r"ssrl_brain\.speakers|read_speakers|labelled_subset|speakers\.csv"
+    found = {p.name for p in files if re.search(words, code_alone(p))}
+    assert found == {"speakers.py"}
+
+
+def test_only_fine_tuning_is_given_speakers(repository):
+    for path in (repository / "hparams").rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        used = set(re.findall(r"ssrl_brain\.speakers\.(\w+)", text))
+        if path.name == "finetune.yaml":
+            assert used == {"labelled_subset"}
+        else:  # metrics alone
+            assert used <= {"LabelMetrics", "GateMetrics"}, path
+            assert "speakers.csv" not in text, path

@@ -10,9 +10,12 @@ import train
 from test_hparams import STAGES
 
 from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.log import read_history
 
 NAMES = [path.name for path in STAGES]
+# Fine-tuning with labels is the one stage that may learn from speakers.
+WITHOUT_LABELS = [name for name in NAMES if name != "finetune.yaml"]
 
 
 def weights(folder):
@@ -66,42 +69,66 @@ class Killed(BaseException):
     """Stands for a kill: nothing gets to clean up."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("step", [2, 4])
-def test_killed_run_ends_as_the_straight_one(
-    name, step, straight, start, command, tmp_path, monkeypatch
-):
-    line = [
-        *command(name, **start, output_folder=tmp_path),
-        "--ckpt_interval_steps=1",
-    ]
+def kill_at_step(step):
+    """A ``fit_batch`` that gets so far."""
     fit_batch, steps = SpeakerBrain.fit_batch, []
 
-    def killed_at(brain, batch):
+    def killed(brain, batch):
         if len(steps) == step:
             raise Killed
         steps.append(step)
         return fit_batch(brain, batch)
 
+    return "fit_batch", killed
+
+
+def kill_after_epoch():
+    """An ``on_stage_end`` that does not get to validate, log and save."""
+
+    def killed(brain, stage, loss, epoch):
+        raise Killed
+
+    return "on_stage_end", killed
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "kill",
+    [lambda: kill_at_step(2), lambda: kill_at_step(4), kill_after_epoch],
+    ids=["step 2", "step 4", "end of epoch"],
+)
+def test_killed_run_ends_as_the_straight_one(
+    name, kill, straight, start, command, tmp_path, monkeypatch
+):
+    line = [
+        *command(name, **start, output_folder=tmp_path),
+        "--ckpt_interval_steps=1",
+    ]
     with monkeypatch.context() as patch:
-        patch.setattr(SpeakerBrain, "fit_batch", killed_at)
+        patch.setattr(SpeakerBrain, *kill())
         with pytest.raises(Killed):
             train.main(line)
     train.main(line)
     assert_same_run(straight(name), tmp_path)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_true_speakers_change_nothing_but_the_report(
-    name, straight, start, command, tmp_path
-):
+@pytest.fixture
+def without_speakers(start, tmp_path):
+    """Options of a run whose prepared folder names no speaker."""
     prepared = tmp_path / "prepared"
     shutil.copytree(start["prepared_folder"], prepared)
     summary = json.loads((prepared / "prepared.json").read_text())
     (prepared / "speakers.csv").unlink()
     summary["files"].pop("speakers.csv")
     (prepared / "prepared.json").write_text(json.dumps(summary))
-    options = {**start, "prepared_folder": prepared}
+    return {**start, "prepared_folder": prepared}
+
+
+@pytest.mark.parametrize("name", WITHOUT_LABELS)
+def test_true_speakers_change_nothing_but_the_report(
+    name, straight, without_speakers, command, tmp_path
+):
+    options, prepared = without_speakers, without_speakers["prepared_folder"]
     train.main(command(name, **options, output_folder=tmp_path / "run"))
     with open(prepared / "train.csv", newline="") as file:
         assert "speaker" not in next(csv.reader(file))
@@ -109,6 +136,48 @@ def test_true_speakers_change_nothing_but_the_report(
     ours, theirs = weights(straight(name)), weights(tmp_path / "run")
     for key in ours:
         assert torch.equal(ours[key], theirs[key]), key
+
+
+def test_fine_tuning_without_speakers_is_refused(
+    without_speakers, command, tmp_path
+):
+    line = command("finetune.yaml", **without_speakers, output_folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match="needs speakers") as caught:
+        train.main(line)
+    assert "--speakers_csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fine_tuning_says_what_it_knew(straight, start):
+    folder = straight("finetune.yaml")
+    names = (folder / "labelled_utterances.txt").read_text().split()
+    table = Utterances.from_csv(start["prepared_folder"] / "train.csv")
+    assert len(table) == 24 and len(names) == 18
+    assert names == [name for name in table.ids if name in set(names)]
+    card = (folder / "export/README.md").read_text()
+    assert "with labels" in card and "self-supervised" not in card
+    state = torch.load(next(folder.glob("save/*/head.ckpt")), weights_only=True)
+    assert state["weight"].shape == (4, 8)
+
+
+def test_fine_tuning_learns_the_speakers(start, command, tmp_path):
+    options = {**start, "number_of_epochs": 12, "lr": 0.01, "augment_prob": 0}
+    folder = tmp_path / "run"
+    train.main(command("finetune.yaml", **options, output_folder=folder))
+    first, *_, last = read_history(folder)
+    assert last["loss"] < 0.7 * first["loss"]
+
+
+def test_another_fraction_needs_another_folder(
+    straight, start, command, tmp_path
+):
+    folder = tmp_path / "run"
+    shutil.copytree(straight("finetune.yaml"), folder)
+    before = (folder / "labelled_utterances.txt").read_text()
+    options = {**start, "label_fraction": 1.0, "number_of_epochs": 3}
+    with pytest.raises(ValueError, match="another utterance table"):
+        train.main(command("finetune.yaml", **options, output_folder=folder))
+    assert (folder / "labelled_utterances.txt").read_text() == before
 
 
 def test_resuming_with_another_corpus_is_refused(

@@ -39,6 +39,7 @@ class SpeakerBrain(sb.Brain):
     """
 
     teacher = None
+    reads_speakers = False  # of training utterances, in order to learn
 
     def make_dataloader(self, dataset, stage, **loader_kwargs):
         """Batches as a function of (seed, epoch), for any number of ranks."""
@@ -104,11 +105,15 @@ class SpeakerBrain(sb.Brain):
         """Epochs done so far, with the part of the current one."""
         return self.epoch - 1 + (self.step - 1) / len(self.train_sampler)
 
+    @property
+    def lr(self):
+        """Learning rate of the present step."""
+        return self.hparams.lr_schedule(self.fractional_epoch)
+
     def on_fit_batch_start(self, batch, should_step):
         """Sets the learning rate, and the randomness of dropout."""
         seed = (self.hparams.seed, self.epoch, self.step, rank())
         torch.manual_seed(hash(seed))
-        self.lr = self.hparams.lr_schedule(self.fractional_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr
 
@@ -221,6 +226,7 @@ class SpeakerBrain(sb.Brain):
             stage_yaml.read_text(encoding="utf-8"),
             type(self).__name__.removesuffix("Brain"),
             metrics,
+            with_labels=self.reads_speakers,
         )
 
     # ---- checkpoints ----

@@ -24,7 +24,8 @@ class NoiseReverb:
 
     Kinds of noise: ambient, music, television (one music and one speech
     clip), babble (three to eight speech clips), equally likely as far as the
-    bank has what they need (iterative framework, 3.2; SSRL, IV-B).
+    bank has what they need (iterative framework, 3.2; cluster-aware DINO, V-C;
+    SSRL, IV-B, names all but television).
 
     Arguments
     ---------

@@ -130,27 +130,21 @@ class Utterances:
         return self.num_frames / self.sample_rates
 
     def subset(self, rows):
-        """Some of the utterances, as a table of its own.
+        """A table of some rows, in their order; its fingerprint is its own.
 
         Arguments
         ---------
         rows : array_like
-            Row numbers, or (N,) bool.
+            (M,) integers.
 
         Returns
         -------
         Utterances
-
-        Example
-        -------
-        >>> table = Utterances("abc", "xyz", [1, 2, 3], [8] * 3, [0] * 3)
-        >>> list(table.subset([2, 0]).ids)
-        ['c', 'a']
         """
-        rows = np.arange(len(self))[rows]
+        rows = np.asarray(rows, dtype=np.int64)
         return Utterances(
-            [self.ids[row] for row in rows],
-            [self.paths[row] for row in rows],
+            [self.ids[int(row)] for row in rows],
+            [self.paths[int(row)] for row in rows],
             self.num_frames[rows],
             self.sample_rates[rows],
             self.sessions[rows],

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ssrl_brain.data.audio import length_at, read_excerpts
+from ssrl_brain.data.perturb import perturb
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
 
@@ -65,6 +66,9 @@ class View:
         Draws the augmentation of a crop, see ``ssrl_brain.data.augment``.
     spread : bool
         Whether the crops avoid each other.
+    tempo : callable or None
+        Draws the tempo of a crop, see ``ssrl_brain.data.perturb.Sometimes``;
+        the crop keeps its length, a longer or shorter part is read.
 
     Example
     -------
@@ -72,15 +76,20 @@ class View:
     48000
     """
 
-    def __init__(self, num, seconds, augment=None, spread=True):
+    def __init__(self, num, seconds, augment=None, spread=True, tempo=None):
         self.num = num
         self.seconds = np.broadcast_to(seconds, 2).astype(float)
         self.augment = augment
         self.spread = spread
+        self.tempo = tempo
         if num < 1 or not 0 < self.seconds[0] <= self.seconds[1]:
             raise ValueError(
                 f"a view needs at least one crop of positive length, "
                 f"got {num} of {seconds} s"
+            )
+        if tempo is not None and min(tempo.values) <= 0:
+            raise ValueError(
+                f"tempo_rates must be positive, got {tempo.values}"
             )
 
     def draw_length(self, sample_rate, seed, epoch, batch):
@@ -90,6 +99,12 @@ class View:
             return int(low)
         generator = random_generator("length", seed, epoch, batch)
         return int(generator.integers(low, high + 1))
+
+    def draw_rates(self, generator):
+        """(num,) tempo of every crop, 1 where it stays as it is."""
+        if self.tempo is None:
+            return np.ones(self.num)
+        return np.array([self.tempo(generator) for _ in range(self.num)])
 
 
 class ViewBatch(NamedTuple):
@@ -129,6 +144,12 @@ class CropDataset(torch.utils.data.Dataset):
     So they are the same with any number of workers or ranks, interrupted or
     not.
 
+    One draw of pitch holds for all crops of an utterance in an epoch: speech
+    at another pitch counts as another speaker (DINO study, Algorithm 1). The
+    algorithm shifts the utterance and then crops it. Since a shift moves no
+    sound in time, the crops are shifted here, which sounds the same and costs
+    as much for an hour as for a sentence.
+
     Arguments
     ---------
     utterances : Utterances
@@ -139,10 +160,20 @@ class CropDataset(torch.utils.data.Dataset):
     sources : callable or None
         (index, num, generator) -> (num,) rows that the crops of an utterance
         are taken from; by default all from the utterance itself.
+    pitch : callable or None
+        Draws the change of an utterance's pitch in cents, see
+        ``ssrl_brain.data.perturb.Sometimes``.
     """
 
     def __init__(
-        self, utterances, data_folder, views, seed, sample_rate, sources=None
+        self,
+        utterances,
+        data_folder,
+        views,
+        seed,
+        sample_rate,
+        sources=None,
+        pitch=None,
     ):
         self.utterances = utterances
         self.data_folder = str(data_folder)
@@ -151,11 +182,17 @@ class CropDataset(torch.utils.data.Dataset):
         self.sample_rate = sample_rate
         self.sources = sources
         self.labels = None
+        self.pitch = pitch
 
     def __len__(self):
         return len(self.utterances)
 
     def __getitem__(self, key):
+        cents = 0
+        if self.pitch is not None:
+            cents = self.pitch(
+                random_generator("pitch", self.seed, key.epoch, key.index)
+            )
         views = []
         for number, view in enumerate(self.views):
             length = view.draw_length(
@@ -167,10 +204,17 @@ class CropDataset(torch.utils.data.Dataset):
             rows = np.full(view.num, key.index)
             if self.sources is not None:
                 rows = self.sources(key.index, view.num, generator)
+            # From a generator of its own: the crops stay where they are.
+            rates = view.draw_rates(
+                random_generator(
+                    "tempo", self.seed, key.epoch, key.index, number
+                )
+            )
             wave = np.empty((view.num, length), dtype=np.float32)
             for row in np.unique(rows):
-                wave[rows == row] = self._crops(
-                    row, int((rows == row).sum()), length, view, generator
+                mine = rows == row
+                wave[mine] = self._crops(
+                    row, length, rates[mine], cents, view, generator
                 )
             plans = []
             if view.augment is not None:
@@ -193,7 +237,7 @@ class CropDataset(torch.utils.data.Dataset):
         CropDataset
         """
         kept = copy.copy(self)
-        kept.utterances = self.utterances.subset(keep)
+        kept.utterances = self.utterances.subset(np.flatnonzero(keep))
         kept.labels = labels[keep]
         return kept
 
@@ -206,22 +250,35 @@ class CropDataset(torch.utils.data.Dataset):
             found.encode() + self.labels.tobytes()
         ).hexdigest()
 
-    def _crops(self, row, num, length, view, generator):
-        """(num, length) crops of one utterance."""
+    def _crops(self, row, length, rates, cents, view, generator):
+        """(n, length) crops of one utterance, one for each of n tempos."""
         table = self.utterances
         frames, rate = int(table.num_frames[row]), int(table.sample_rates[row])
         total = length_at(frames, rate, self.sample_rate)
-        starts = crop_starts(total, length, num, generator, view.spread)
+        sizes = np.rint(length * rates).astype(int)
+        longest = int(sizes.max())
+        # An utterance that is too short for the fastest crop only is repeated
+        # in that crop, not in the others.
+        room = longest if longest <= total else length
+        starts = crop_starts(total, room, len(rates), generator, view.spread)
         path = f"{self.data_folder}/{table.paths[int(row)]}"
-        return read_excerpts(
-            path, starts, length, frames, rate, self.sample_rate
+        wave = read_excerpts(
+            path, starts, longest, frames, rate, self.sample_rate
         )
+        return [
+            perturb(crop[:size], length, cents, self.sample_rate)
+            for crop, size in zip(wave, sizes, strict=True)
+        ]
 
 
-def make_train_set(table_csv, data_folder, views, seed, sample_rate):
+def make_train_set(
+    table_csv, data_folder, views, seed, sample_rate, pitch=None
+):
     """The ``CropDataset`` of a prepared table; named in the stage YAMLs."""
     table = Utterances.from_csv(table_csv)
-    return CropDataset(table, data_folder, views, seed, sample_rate)
+    return CropDataset(
+        table, data_folder, views, seed, sample_rate, pitch=pitch
+    )
 
 
 def collate(items):

@@ -7,8 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssrl_brain.data import views as views_module
 from ssrl_brain.data.augment import NoiseReverb, augmented
 from ssrl_brain.data.bank import write_bank
+from ssrl_brain.data.perturb import Sometimes
 from ssrl_brain.data.sampler import EpochBatchSampler, Key
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.data.views import (
@@ -86,6 +88,11 @@ def test_impossible_views_are_refused(num, seconds):
         View(num, seconds)
 
 
+def test_a_tempo_of_zero_is_refused():
+    with pytest.raises(ValueError, match="tempo_rates must be positive"):
+        View(1, 2.0, tempo=Sometimes(0.5, [0, 1.1], otherwise=1))
+
+
 # --------------------------------- data set --------------------------------
 
 
@@ -124,10 +131,21 @@ def augment(tmp_path_factory):
     )
 
 
-def make(corpus, augment=None, seed=3, **options):
+def make(corpus, augment=None, seed=3, tempo=None, **options):
     folder, table = corpus
-    views = [View(2, 0.4, augment), View(3, [0.2, 0.3], augment, spread=False)]
+    views = [
+        View(2, 0.4, augment, tempo=tempo),
+        View(3, [0.2, 0.3], augment, spread=False, tempo=tempo),
+    ]
     return CropDataset(table, folder, views, seed, RATE, **options)
+
+
+def perturbations(prob):
+    """Options of ``make``."""
+    return {
+        "pitch": Sometimes(prob, [-200, 200], otherwise=0),
+        "tempo": Sometimes(prob, [0.9, 1.1], otherwise=1),
+    }
 
 
 def origin(crop):
@@ -182,8 +200,9 @@ def load(data, num_workers, batch_size=3):
     return list(loader)
 
 
-def test_batches_are_the_same_with_any_number_of_workers(corpus, augment):
-    data = make(corpus, augment)
+@pytest.mark.parametrize("prob", [0.0, 0.5])
+def test_batches_are_the_same_with_any_number_of_workers(corpus, augment, prob):
+    data = make(corpus, augment, **perturbations(prob))
     for one, two in zip(load(data, 0), load(data, 2), strict=True):
         assert torch.equal(one.index, two.index)
         for view, other in zip(one.views, two.views, strict=True):
@@ -191,13 +210,15 @@ def test_batches_are_the_same_with_any_number_of_workers(corpus, augment):
                 assert torch.equal(x, y)
 
 
-def test_crops_do_not_depend_on_their_company(corpus, augment):
+@pytest.mark.parametrize("prob", [0.0, 0.5])
+def test_crops_do_not_depend_on_their_company(corpus, augment, prob):
     """Not even augmented ones; 2 and 4 utterances in a batch."""
+    data = make(corpus, augment, **perturbations(prob))
 
     def rows(batch_size):
         return {
             int(index): [field[i] for field in view]
-            for batch in load(make(corpus, augment), 0, batch_size)
+            for batch in load(data, 0, batch_size)
             for view in batch.views[:1]
             for i, index in enumerate(batch.index)
         }
@@ -207,6 +228,92 @@ def test_crops_do_not_depend_on_their_company(corpus, augment):
     for index, fields in small.items():
         for x, y in zip(fields, large[index], strict=True):
             assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("index", range(7))
+def test_probability_zero_changes_no_crop(corpus, augment, index):
+    _, plain = make(corpus, augment)[Key(index, 1, 0)]
+    _, off = make(corpus, augment, **perturbations(0.0))[Key(index, 1, 0)]
+    for view, other in zip(plain, off, strict=True):
+        for x, y in zip(view, other, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture
+def perturbed(monkeypatch):
+    """Calls of ``perturb`` as (what was read, length, cents)."""
+    calls = []
+
+    def recording(wave, length, cents, sample_rate):
+        calls.append((wave, length, cents))
+        return np.zeros(length)
+
+    monkeypatch.setattr(views_module, "perturb", recording)
+    return calls
+
+
+def test_all_crops_of_an_utterance_share_their_pitch(corpus, perturbed):
+    """With sources, too: the draw is the one of the utterance asked for."""
+
+    def sources(index, num, generator):
+        return generator.integers(7, size=num)
+
+    pitch = perturbations(0.5)["pitch"]
+    data = make(corpus, pitch=pitch, sources=sources)
+    drawn = []
+    for epoch in range(60):
+        for index in range(7):
+            perturbed.clear()
+            data[Key(index, epoch, 0)]
+            assert len(perturbed) == 5
+            (cents,) = {cents for _, _, cents in perturbed}
+            drawn.append(cents)
+    assert drawn.count(0) / 420 == pytest.approx(0.5, abs=0.08)
+    assert drawn.count(200) / 420 == pytest.approx(0.25, abs=0.07)
+    assert drawn.count(-200) / 420 == pytest.approx(0.25, abs=0.07)
+
+
+def test_each_crop_has_its_own_tempo_and_the_same_length(corpus, perturbed):
+    data = make(corpus, tempo=Sometimes(0.5, [0.9, 1.1], otherwise=1))
+    sizes = []
+    for epoch in range(100):
+        perturbed.clear()
+        _, views = data[Key(6, epoch, 0)]
+        assert views[0][0].shape == (2, 400)
+        long = [(origin(wave)[1], len(wave)) for wave, _, _ in perturbed[:2]]
+        (first, size), (second, last) = sorted(long)
+        assert first + size <= second  # still side by side
+        assert second + last <= 3500
+        sizes += [size for _, size in long]
+        short = perturbed[2][1]
+        assert all(
+            len(wave) in (round(0.9 * short), short, round(1.1 * short))
+            for wave, _, _ in perturbed[2:]
+        )
+    assert set(sizes) == {360, 400, 440}
+    assert sizes.count(400) / 200 == pytest.approx(0.5, abs=0.1)
+
+
+def test_tempo_takes_in_more_or_less_of_the_utterance(corpus):
+    """The ramp tells how much: 10^-5 a sample."""
+    for rate in (0.9, 1.1):
+        data = make(corpus, tempo=Sometimes(1.0, [rate], otherwise=1))
+        for crop in data[Key(6, 1, 0)][1][0][0]:
+            assert (crop[-1] - crop[0]) * 1e5 == pytest.approx(
+                400 * rate, abs=20
+            )
+
+
+def test_only_a_crop_that_does_not_fit_repeats_the_utterance(corpus, perturbed):
+    """Of 500 samples: 432 fit, 528 do not."""
+    folder, table = corpus
+    view = View(4, 0.48, tempo=Sometimes(1.0, [0.9, 1.1], otherwise=1))
+    data = CropDataset(table, folder, [view], 0, RATE)
+    for epoch in range(5):
+        data[Key(0, epoch, 0)]
+    assert {len(wave) for wave, _, _ in perturbed} == {432, 528}
+    for wave, _, _ in perturbed:
+        assert (np.diff(wave) < 0).any() == (len(wave) == 528)
 
 
 def test_crops_of_one_utterance_are_augmented_by_themselves(corpus, augment):

@@ -11,6 +11,8 @@ it starts from. Finished steps are skipped, an interrupted one goes on where
 it stopped. Any --key=value is handed to every stage that has this key, and
 wins over the chain's own options.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
+After each step its embeddings are clustered, unless the chain has
+`cluster: False`; a step whose `labels` name another needs these clusters.
 The table is also written to <output_folder>/metrics.json.
 """
 
@@ -24,7 +26,6 @@ from ruamel.yaml import YAML
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
-from prepare import synthvox
 from ssrl_brain import cli
 from ssrl_brain.files import read_json, write_json
 from ssrl_brain.log import read_history
@@ -103,6 +104,12 @@ def make_corpus(chain, folder, options):
     """Synthetic corpus of a chain; returns the options that point to it."""
     if "corpus" not in chain:
         raise ValueError("give --data_folder=/path/to/voxceleb")
+    try:
+        from prepare import synthvox
+    except ImportError:
+        raise ValueError(
+            "a synthetic corpus needs eSpeak NG: `pip install espeakng-loader`"
+        ) from None
     run_on_main(
         synthvox.make_corpus,
         kwargs={"folder": str(folder), **chain["corpus"]},
@@ -140,6 +147,7 @@ class Step:
             *step.get("overrides", []),
             *chain.get("overrides", []),
         ]
+        self.clusters = chain.get("cluster", True)
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
@@ -203,6 +211,8 @@ class Step:
                 row |= {k + suffix: v for k, v in metrics.items()}
         if (self.folder / "labels").is_dir():  # made by the stage itself
             labels = history[-1]
+        elif not self.clusters:
+            labels = {}
         else:
             labels = self.call(
                 pseudo_label.main,

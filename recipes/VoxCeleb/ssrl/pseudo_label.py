@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from speechbrain.utils.distributed import (
-    ddp_init_group,
     if_main_process,
     run_on_main,
 )
@@ -26,6 +25,7 @@ from ssrl_brain import cli
 from ssrl_brain.clustering.kmeans import cluster_sessions
 from ssrl_brain.clustering.purify import purify
 from ssrl_brain.data.utterances import Utterances
+from ssrl_brain.distributed import join_group
 from ssrl_brain.handover import write_pseudo_labels
 from ssrl_brain.verification import ExportedEncoder
 
@@ -37,7 +37,7 @@ def main(arguments):
     cli.print_help(arguments, __doc__)
     default = Path(__file__).parent / "hparams" / "pseudo_label.yaml"
     hparams_file, run_options, overrides = cli.parse(arguments, str(default))
-    ddp_init_group(run_options)
+    join_group(run_options)
     hparams = cli.load(hparams_file, overrides)
     run_on_main(hparams["prepare"])
     table = Utterances.from_csv(hparams["table_csv"])

@@ -21,9 +21,10 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
-from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain import cli
+from ssrl_brain.distributed import join_group
 from ssrl_brain.files import write_text
 
 
@@ -31,7 +32,7 @@ def main(arguments):
     """Prepares, trains and exports; returns the Brain."""
     cli.print_help(arguments, __doc__)
     hparams_file, run_options, overrides = cli.parse(arguments)
-    ddp_init_group(run_options)
+    join_group(run_options)
     hparams = cli.load(hparams_file, overrides)
     run_on_main(hparams["prepare"])
     hparams["initialise"]()

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 from speechbrain.utils.distributed import (
-    ddp_init_group,
     if_main_process,
     run_on_main,
 )
@@ -23,6 +22,7 @@ from speechbrain.utils.logger import get_logger
 
 from ssrl_brain import cli
 from ssrl_brain.data.utterances import Utterances
+from ssrl_brain.distributed import join_group
 from ssrl_brain.files import write_json, write_text
 from ssrl_brain.metrics import score_trials, verification_metrics
 from ssrl_brain.verification import ExportedEncoder, load_trials, trial_lists
@@ -35,7 +35,7 @@ def main(arguments):
     cli.print_help(arguments, __doc__)
     default = Path(__file__).parent / "hparams" / "verify.yaml"
     hparams_file, run_options, overrides = cli.parse(arguments, str(default))
-    ddp_init_group(run_options)
+    join_group(run_options)
     hparams = cli.load(hparams_file, overrides)
     run_on_main(hparams["prepare"])
     lists = trial_lists(hparams["prepared_folder"])

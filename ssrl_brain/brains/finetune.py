@@ -1,0 +1,68 @@
+"""Fine-tuning with labels (DINO study, 5.3; cluster-aware DINO, VI-B)."""
+
+from pathlib import Path
+
+import torch
+from speechbrain.utils.distributed import run_on_main
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.files import write_text
+
+logger = get_logger(__name__)
+
+
+class FinetuneBrain(SpeakerBrain):
+    """A classifier of true speakers: the ONLY stage that may read them.
+
+    It trains on the labelled utterances alone. Their IDs are written to
+    ``labelled_utterances.txt`` of the output folder.
+    """
+
+    reads_speakers = True
+
+    def make_dataloader(self, dataset, stage, **loader_kwargs):
+        """Batches of the labelled utterances."""
+        table = dataset.utterances
+        rows, speakers = self.hparams.labelled(table)
+        self.speakers = torch.from_numpy(speakers).to(self.device)
+        dataset.utterances = table.subset(rows)
+        logger.warning(
+            "Fine-tuning learns from true speakers (no other stage does): "
+            "%d speakers of %d of the %d training utterances",
+            self.num_speakers,
+            len(rows),
+            len(table),
+        )
+        return super().make_dataloader(dataset, stage, **loader_kwargs)
+
+    @property
+    def num_speakers(self):
+        """Classes, all of which occur."""
+        return int(self.speakers.max()) + 1
+
+    def make_state(self):
+        """A new classifier, as wide as there are labelled speakers."""
+        head = self.hparams.make_head(out_neurons=self.num_speakers)
+        self.hparams.student.head = head
+        self.remember("head", head)
+
+    def on_fit_start(self):
+        """Recovers, and only then writes which utterances are labelled."""
+        super().on_fit_start()
+        path = Path(self.hparams.output_folder) / "labelled_utterances.txt"
+        names = self.train_set.utterances.ids
+        run_on_main(
+            write_text, args=[path, "".join(f"{name}\n" for name in names)]
+        )
+
+    def compute_forward(self, batch, stage):
+        """Cosines (B, K) with the speakers."""
+        (view,) = self.to_device(batch).views
+        _, logits = self.modules.student([self.features(view)])
+        return logits
+
+    def compute_objectives(self, logits, batch, stage):
+        """Mean over the batch."""
+        labels = self.speakers[batch.index.to(self.device)]
+        return self.hparams.margin_loss(logits, labels).mean()
