@@ -292,6 +292,46 @@ def purity(labels, speakers):
     return float((largest / size).mean())
 
 
+def right_labels(labels, speakers, predictions):
+    """Which utterances carry a label that stands for their speaker.
+
+    A cluster stands for the speaker most of whose utterances it holds; of
+    equals, the one that comes first in sorted order.
+
+    Arguments
+    ---------
+    labels : numpy.ndarray
+        (N,) pseudo labels, from which the meaning of a cluster is read.
+    speakers : numpy.ndarray
+        (N,) true speakers.
+    predictions : numpy.ndarray
+        (N,) other labels for the same utterances. A cluster without any
+        utterance stands for nobody.
+
+    Returns
+    -------
+    right : numpy.ndarray
+        (N,) bool, for the labels.
+    right_predictions : numpy.ndarray
+        (N,) bool, for the predictions.
+
+    Example
+    -------
+    >>> labels, speakers = np.array([5, 5, 5, 2]), np.array([0, 0, 1, 1])
+    >>> right_labels(labels, speakers, np.array([5, 5, 2, 9]))
+    (array([ True,  True, False,  True]), array([ True,  True,  True, False]))
+    """
+    clusters = np.unique(labels)
+    numbers, speakers = _partitions(labels, speakers)
+    counts = _contingency(numbers, speakers)
+    stands_for = np.asarray(counts.argmax(axis=1)).ravel()
+    position = np.searchsorted(clusters, predictions)
+    position = np.minimum(position, len(clusters) - 1)
+    known = clusters[position] == predictions
+    right = stands_for[numbers] == speakers
+    return right, known & (stands_for[position] == speakers)
+
+
 def label_quality(labels, speakers):
     """All measures of pseudo labels (SSRL, section IV-D2).
 

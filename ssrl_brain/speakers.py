@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssrl_brain.data.sampler import random_generator
-from ssrl_brain.metrics import label_quality
+from ssrl_brain.metrics import label_quality, right_labels
 
 
 def read_speakers(path, ids):
@@ -116,6 +116,27 @@ def labelled_subset(table, speakers_csv, fraction, seed):
     return rows, np.unique(names, return_inverse=True)[1]
 
 
+class KnownSpeakers:
+    """Speakers of a table, read once.
+
+    Arguments
+    ---------
+    prepared_folder : str
+    """
+
+    def __init__(self, prepared_folder):
+        self.path = Path(prepared_folder) / "speakers.csv"
+        self.table = None
+        self.speakers = None
+
+    def of(self, table):
+        """(N,) speaker numbers, or None where they are not known."""
+        if self.table is not table:
+            self.table = table
+            self.speakers = read_speakers(self.path, table.ids)
+        return self.speakers
+
+
 class LabelMetrics:
     """Quality of pseudo labels, see ``ssrl_brain.metrics.label_quality``.
 
@@ -132,20 +153,81 @@ class LabelMetrics:
     """
 
     def __init__(self, prepared_folder):
-        self.path = Path(prepared_folder) / "speakers.csv"
-        self.table = None
-        self.speakers = None
+        self.known = KnownSpeakers(prepared_folder)
 
     def speakers_of(self, table):
         """(N,) speaker numbers, or None where they are not known"""
-        if self.table is not table:
-            self.table = table
-            self.speakers = read_speakers(self.path, table.ids)
-        return self.speakers
+        return self.known.of(table)
 
     def __call__(self, table, labels):
         """labels (N,) of a table -> dict, empty if speakers are unknown"""
-        speakers = self.speakers_of(table)
+        speakers = self.known.of(table)
         if speakers is None:
             return {}
         return label_quality(np.asarray(labels), speakers)
+
+
+class GateMetrics:
+    """Whether a loss gate tells right labels from wrong ones (DLG-LC).
+
+    Right is a label whose cluster holds more utterances of the utterance's
+    speaker than of any other, see ``ssrl_brain.metrics.right_labels``.
+
+    Arguments
+    ---------
+    prepared_folder : str
+
+    Example
+    -------
+    >>> (getfixture("tmp_path") / "speakers.csv").write_text(
+    ...     "ID,speaker\\na,x\\nb,x\\nc,y\\nd,y\\n"
+    ... )
+    27
+    >>> from ssrl_brain.data.utterances import Utterances
+    >>> table = Utterances("abcd", "abcd", [1] * 4, [1] * 4, [0] * 4)
+    >>> labels, predictions = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    >>> passed, corrected = np.array([[1, 1, 0, 0], [0, 0, 1, 0]], bool)
+    >>> metrics = GateMetrics(getfixture("tmp_path"))
+    >>> metrics(table, labels, predictions, passed, corrected)["right"]
+    0.75
+    """
+
+    def __init__(self, prepared_folder):
+        self.known = KnownSpeakers(prepared_folder)
+
+    def __call__(self, table, labels, predictions, passed, corrected):
+        """Shares of right labels, of all and among what the gate did.
+
+        Arguments
+        ---------
+        table : Utterances
+        labels, predictions : numpy.ndarray
+            (N,) pseudo labels, and the model's own.
+        passed, corrected : numpy.ndarray
+            (N,) bool; the others were dropped.
+
+        Returns
+        -------
+        dict
+            ``right`` (of all labels), ``right_passed``, ``right_dropped``,
+            ``right_before_correction`` (the labels of those corrected),
+            ``right_corrected`` (their predictions), and ``right_recall``, the
+            share of the right labels that passed; between 0 and 1. None where
+            there is nothing to count; empty if speakers are unknown.
+        """
+        speakers = self.known.of(table)
+        if speakers is None:
+            return {}
+        right, right_predictions = right_labels(labels, speakers, predictions)
+
+        def share(values, of):
+            return float(values[of].mean()) if of.any() else None
+
+        return {
+            "right": float(right.mean()),
+            "right_passed": share(right, passed),
+            "right_dropped": share(right, ~passed & ~corrected),
+            "right_before_correction": share(right, corrected),
+            "right_corrected": share(right_predictions, corrected),
+            "right_recall": share(passed, right),
+        }

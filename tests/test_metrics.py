@@ -286,3 +286,30 @@ def test_label_quality_without_warnings_when_clusters_are_tiny():
 def test_unusable_labels_are_named(labels, speakers, message):
     with pytest.raises(ValueError, match=message):
         metrics.label_quality(labels, speakers)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 6)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_a_cluster_stands_for_most_of_its_utterances(rows):
+    labels, speakers, predictions = (
+        np.array(x) for x in zip(*rows, strict=True)
+    )
+    stands_for = {
+        k: np.bincount(speakers[labels == k]).argmax() for k in set(labels)
+    }
+    right, right_predictions = metrics.right_labels(
+        labels, speakers, predictions
+    )
+    assert right.tolist() == [
+        stands_for[k] == s for k, s in zip(labels, speakers, strict=True)
+    ]
+    assert right_predictions.tolist() == [
+        stands_for.get(k) == s
+        for k, s in zip(predictions, speakers, strict=True)
+    ]

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 
 from ssrl_brain.data.utterances import Utterances
-from ssrl_brain.speakers import LabelMetrics, labelled_subset, read_speakers
+from ssrl_brain.speakers import (
+    GateMetrics,
+    LabelMetrics,
+    labelled_subset,
+    read_speakers,
+)
 
 
 def table_of(*ids):
@@ -52,6 +57,32 @@ def test_another_table_is_read_anew(prepared):
 
 def test_nothing_is_reported_without_speakers(tmp_path):
     assert LabelMetrics(tmp_path)(table_of("a"), [0]) == {}
+
+
+def test_shares_of_right_labels_by_hand(prepared):
+    """Cluster 0 stands for anna (a, d), so c (Zoë) is wrong in it; cluster 1
+    holds b alone. Predictions: a loses its right label, c leaves for the
+    cluster of b, d for one that nobody is in."""
+    table = table_of("a", "b", "c", "d")
+    labels, predictions = np.array([0, 1, 0, 0]), np.array([1, 1, 1, 5])
+    metrics = GateMetrics(prepared)
+    none = np.zeros(4, bool)
+    passed, corrected = none.copy(), none.copy()
+    passed[[1, 2]], corrected[3] = True, True
+    assert metrics(table, labels, predictions, passed, corrected) == {
+        "right": 0.75,
+        "right_passed": 0.5,
+        "right_dropped": 1.0,
+        "right_before_correction": 1.0,
+        "right_corrected": 0.0,
+        "right_recall": pytest.approx(1 / 3),
+    }
+    closed = metrics(table, labels, predictions, none, none)
+    assert closed["right_passed"] is None and closed["right_recall"] == 0
+
+
+def test_gates_are_not_judged_without_speakers(tmp_path):
+    assert GateMetrics(tmp_path)(table_of("a"), [0], [0], [1], [0]) == {}
 
 
 @pytest.fixture
@@ -137,5 +168,5 @@ def test_only_fine_tuning_is_given_speakers(repository):
         if path.name == "finetune.yaml":
             assert used == {"labelled_subset"}
         else:  # metrics alone
-            assert used <= {"LabelMetrics"}, path
+            assert used <= {"LabelMetrics", "GateMetrics"}, path
             assert "speakers.csv" not in text, path

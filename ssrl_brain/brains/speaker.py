@@ -245,12 +245,13 @@ class SpeakerBrain(sb.Brain):
             found = yaml.safe_load(file).get("utterances")
         if found != self.table_fingerprint():
             raise ValueError(
-                f"{path} was saved with another utterance table: use a new "
-                "--output_folder, or the --prepared_folder it began with"
+                f"{path} was saved with another utterance table or other "
+                "labels: use a new --output_folder, or the --prepared_folder "
+                "and --label_folder it began with"
             )
         if end_of_epoch:  # saved before ``fit`` resets them
             self.step, self.avg_train_loss = 0, 0.0
 
     def table_fingerprint(self):
-        """Identity of the corpus that per-utterance state belongs to."""
-        return self.train_set.utterances.fingerprint()
+        """Identity of what per-utterance state belongs to."""
+        return self.train_set.fingerprint()

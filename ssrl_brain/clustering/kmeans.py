@@ -82,7 +82,7 @@ def kmeans(
     num_gpus = faiss.get_num_gpus()
     if use_gpu and not num_gpus:
         raise ValueError("use_gpu is set but faiss finds no GPU")
-    embeddings = _checked(embeddings, spherical)
+    embeddings = usable(embeddings, spherical)
 
     algorithm = faiss.Kmeans(
         dim,
@@ -98,7 +98,7 @@ def kmeans(
     )
     algorithm.train(embeddings)
     _, labels = algorithm.assign(embeddings)
-    distances = _squared_distances(embeddings, algorithm.centroids, labels)
+    distances = squared_distances(embeddings, algorithm.centroids, labels)
     return Clusters(labels, algorithm.centroids, distances)
 
 
@@ -146,9 +146,7 @@ def session_means(embeddings, session):
     return means.numpy() / size[:, None].astype(np.float32), session_row
 
 
-def cluster_sessions(
-    embeddings, session, num_clusters, spherical=True, **kmeans_options
-):
+def cluster_sessions(embeddings, session, cluster, spherical=True):
     """Clusters the means of sessions; utterances take the label of theirs.
 
     Used where the utterances of one recording are known to share a speaker
@@ -161,12 +159,10 @@ def cluster_sessions(
         (N, D) one row per utterance.
     session : numpy.ndarray
         (N,) number of the session that each utterance belongs to.
-    num_clusters : int
-        K, at most the number of sessions.
+    cluster : callable
+        From the means (S, D) to their ``Clusters``.
     spherical : bool
-        See ``kmeans``.
-    **kmeans_options
-        Further arguments of ``kmeans``.
+        As for the clustering, see ``kmeans``.
 
     Returns
     -------
@@ -177,28 +173,23 @@ def cluster_sessions(
     Raises
     ------
     ValueError
-        As for ``kmeans``, or more clusters than sessions.
+        As for ``cluster``, or a number of sessions that does not fit.
 
     Example
     -------
     >>> embeddings = np.float32([[1, 0], [1, 0], [0, 1], [0, 1]])
-    >>> clusters = cluster_sessions(embeddings, [0, 0, 1, 1], 2, use_gpu=False)
+    >>> clusters = cluster_sessions(
+    ...     embeddings, [0, 0, 1, 1], lambda means: kmeans(means, 2)
+    ... )
     >>> clusters.labels[0] == clusters.labels[1] != clusters.labels[2]
     np.True_
     """
-    embeddings = _checked(_as_float32(embeddings), spherical)
+    embeddings = usable(embeddings, spherical)
     means, session_row = session_means(embeddings, session)
-    if num_clusters > len(means):
-        raise ValueError(
-            f"num_clusters ({num_clusters}) is larger than the number of "
-            f"sessions ({len(means)}): lower --num_clusters"
-        )
-    of_sessions = kmeans(
-        means, num_clusters, spherical=spherical, **kmeans_options
-    )
+    of_sessions = cluster(means)
     labels = of_sessions.labels[session_row]
     centroids = of_sessions.centroids
-    distances = _squared_distances(embeddings, centroids, labels)
+    distances = squared_distances(embeddings, centroids, labels)
     return Clusters(labels, centroids, distances)
 
 
@@ -212,8 +203,9 @@ def _as_float32(embeddings):
     return embeddings
 
 
-def _checked(embeddings, spherical):
-    """Embeddings that can be clustered; of length 1 where ``spherical``."""
+def usable(embeddings, spherical):
+    """Embeddings (N, D) to cluster, float32; of length 1 if ``spherical``."""
+    embeddings = _as_float32(embeddings)
     squared = np.einsum("nd,nd->n", embeddings, embeddings)  # (N,)
     bad = ~np.isfinite(squared)
     if bad.any():
@@ -231,7 +223,7 @@ def _checked(embeddings, spherical):
     return embeddings / np.sqrt(squared)[:, None]
 
 
-def _squared_distances(embeddings, centroids, labels, chunk_size=65536):
+def squared_distances(embeddings, centroids, labels, chunk_size=65536):
     """(N,) to the own centroid; in chunks, not to copy all embeddings."""
     distances = np.empty(len(embeddings), dtype=np.float32)
     for start in range(0, len(embeddings), chunk_size):

@@ -1,5 +1,7 @@
 """Crops of utterances: the only difference between the stages' inputs."""
 
+import copy
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -179,6 +181,7 @@ class CropDataset(torch.utils.data.Dataset):
         self.seed = seed
         self.sample_rate = sample_rate
         self.sources = sources
+        self.labels = None
         self.pitch = pitch
 
     def __len__(self):
@@ -218,6 +221,34 @@ class CropDataset(torch.utils.data.Dataset):
                 plans = [view.augment(length, generator) for _ in wave]
             views.append((wave, *zip(*plans, strict=True)))
         return key.index, views
+
+    def labelled(self, labels, keep):
+        """Those utterances that are to be kept, with their pseudo labels.
+
+        Arguments
+        ---------
+        labels : numpy.ndarray
+            (N,) pseudo labels, then found in ``labels``.
+        keep : numpy.ndarray
+            (N,) bool
+
+        Returns
+        -------
+        CropDataset
+        """
+        kept = copy.copy(self)
+        kept.utterances = self.utterances.subset(np.flatnonzero(keep))
+        kept.labels = labels[keep]
+        return kept
+
+    def fingerprint(self):
+        """Identity of the utterances, and of their labels if they have any."""
+        found = self.utterances.fingerprint()
+        if self.labels is None:
+            return found
+        return hashlib.sha256(
+            found.encode() + self.labels.tobytes()
+        ).hexdigest()
 
     def _crops(self, row, length, rates, cents, view, generator):
         """(n, length) crops of one utterance, one for each of n tempos."""

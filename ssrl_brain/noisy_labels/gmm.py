@@ -179,6 +179,34 @@ def loss_gate(mixture):
     return gate
 
 
+def histogram(x, num_bins=100):
+    """Counts of values in bins of equal width, for a plot of their mixture.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        (N,) logarithms of losses; values that are not finite are left out.
+    num_bins : int
+
+    Returns
+    -------
+    dict
+        ``low`` and ``high``, ends of the range, and ``counts``.
+
+    Example
+    -------
+    >>> histogram(torch.tensor([0.0, 0.0, 2.0, torch.inf]), num_bins=2)
+    {'low': 0.0, 'high': 2.0, 'counts': [2, 1]}
+    """
+    x = torch.as_tensor(x).detach().double().cpu().numpy()
+    counts, edges = np.histogram(x[np.isfinite(x)], num_bins)
+    return {
+        "low": float(edges[0]),
+        "high": float(edges[-1]),
+        "counts": counts.tolist(),
+    }
+
+
 def _groups(x, num_groups):
     """Size, mean and mean square of equally large groups of sorted values."""
     num_groups = min(num_groups, len(x))

@@ -117,3 +117,51 @@ class LossMemory(torch.nn.Module):
     def log_loss(self):
         """(N,) logarithm of the last losses, nan where there is none yet."""
         return self.loss.log()
+
+
+class GateMemory(torch.nn.Module):
+    """Last clean loss of every utterance, and what DLG-LC made of it.
+
+    Arguments
+    ---------
+    num_utterances : int
+
+    Example
+    -------
+    >>> memory = GateMemory(2)
+    >>> yes, no = torch.tensor([True]), torch.tensor([False])
+    >>> label = torch.tensor([7])
+    >>> memory.write(torch.tensor([1]), torch.tensor([0.5]), label, yes, no)
+    >>> memory.loss.tolist(), memory.shares()["passed"]
+    ([nan, 0.5], 0.5)
+    """
+
+    def __init__(self, num_utterances):
+        super().__init__()
+        no = torch.zeros(num_utterances, dtype=torch.bool)
+        self.register_buffer("loss", torch.full((num_utterances,), torch.nan))
+        self.register_buffer("prediction", no.int() - 1)
+        self.register_buffer("passed", no.clone())
+        self.register_buffer("corrected", no.clone())
+
+    def write(self, index, loss, prediction, passed, corrected):
+        """index (M,) distinct rows; their values, each (M,)"""
+        self.loss[index] = loss.float()
+        self.prediction[index] = prediction.int()
+        self.passed[index] = passed
+        self.corrected[index] = corrected
+
+    @property
+    def log_loss(self):
+        """(N,) logarithm of the last losses, nan where there is none yet."""
+        return self.loss.log()
+
+    def shares(self):
+        """Shares of the utterances that passed, were corrected, dropped."""
+        passed = self.passed.float().mean().item()
+        corrected = self.corrected.float().mean().item()
+        return {
+            "passed": passed,
+            "corrected": corrected,
+            "dropped": 1.0 - passed - corrected,
+        }

@@ -189,7 +189,7 @@ def test_utterances_of_a_session_share_their_label():
     session = np.arange(100) // 4 + 50
     points[3] = points[50]  # lies nearer to another session's centroid
     clusters = cluster_sessions(
-        points, session, 5, num_restarts=5, use_gpu=False
+        points, session, lambda x: kmeans(x, 5, num_restarts=5, use_gpu=False)
     )
     labels = clusters.labels.reshape(25, 4)
     assert (labels == labels[:, :1]).all()
@@ -204,14 +204,16 @@ def test_utterances_of_a_session_share_their_label():
 def test_sessions_of_one_utterance_are_plain_kmeans(spherical):
     points = blobs()
     options = {"spherical": spherical, "use_gpu": False, "seed": 3}
-    by_session = cluster_sessions(points, np.arange(100), 5, **options)
+    by_session = cluster_sessions(
+        points, np.arange(100), lambda x: kmeans(x, 5, **options), spherical
+    )
     plain = kmeans(points, 5, **options)
     np.testing.assert_array_equal(by_session.labels, plain.labels)
     np.testing.assert_allclose(by_session.distances, plain.distances, atol=1e-5)
 
 
 def test_unusable_sessions_are_named():
-    with pytest.raises(ValueError, match=r"number of sessions \(2\)"):
-        cluster_sessions(np.ones((4, 2)), [0, 0, 1, 1], 3)
+    with pytest.raises(ValueError, match=r"larger than .* \(2\)"):
+        cluster_sessions(np.ones((4, 2)), [0, 0, 1, 1], lambda x: kmeans(x, 3))
     with pytest.raises(ValueError, match="4 embeddings but sessions"):
         session_means(np.ones((4, 2)), [0, 1])

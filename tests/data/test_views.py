@@ -343,3 +343,26 @@ def test_move_keeps_the_structure():
     assert isinstance(moved.views[0], ViewBatch)
     assert moved.index.is_meta and moved.views[0].wave.is_meta
     assert moved.views[0].noise is None
+
+
+def test_labelled_rows_are_a_set_of_their_own(corpus):
+    whole = make(corpus)
+    keep = np.array([0, 1, 0, 1, 1, 0, 1], dtype=bool)
+    labels = np.arange(10, 17)
+    kept = whole.labelled(labels, keep)
+    assert len(kept) == 4 and len(whole) == 7 and whole.labels is None
+    assert kept.labels.tolist() == [11, 13, 14, 16]
+    index, views = kept[Key(1, epoch=1, batch=0)]
+    assert index == 1
+    assert {origin(crop)[0] for crop in views[0][0]} == {3}
+    found = {
+        whole.fingerprint(),
+        kept.fingerprint(),
+        whole.labelled(labels, ~keep).fingerprint(),
+        whole.labelled(labels + 1, keep).fingerprint(),
+        whole.labelled(labels, keep | True).fingerprint(),
+    }
+    assert len(found) == 5
+    assert (
+        kept.fingerprint() == make(corpus).labelled(labels, keep).fingerprint()
+    )

@@ -16,6 +16,7 @@ from ssrl_brain.noisy_labels.gmm import (
     TwoGaussians,
     clean_probability,
     fit_two_gaussians,
+    histogram,
     loss_gate,
 )
 
@@ -295,3 +296,14 @@ def test_gate_passes_what_is_more_likely_clean():
     mixture = fit_two_gaussians(x)
     clean = clean_probability(x, mixture, monotone=True) > 0.5
     assert torch.equal(clean, x < loss_gate(mixture))
+
+
+def test_histogram_counts_what_is_finite():
+    x = torch.tensor([0.0, 0.9, 1.0, 4.0, -math.inf, math.inf, math.nan])
+    assert histogram(x, num_bins=4) == {
+        "low": 0.0,
+        "high": 4.0,
+        "counts": [2, 1, 0, 1],
+    }
+    assert sum(histogram(x[4:])["counts"]) == 0
+    assert sum(histogram(torch.ones(5))["counts"]) == 5

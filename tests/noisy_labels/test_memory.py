@@ -8,7 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory, queue_mode
+from ssrl_brain.noisy_labels.memory import (
+    GateMemory,
+    LabelQueue,
+    LossMemory,
+    queue_mode,
+)
 
 
 def mode_by_counting(queue):
@@ -104,3 +109,21 @@ def test_loss_memory_round_trip():
 def test_a_memory_of_another_corpus_is_refused(make):
     with pytest.raises(RuntimeError, match="size mismatch"):
         make(3).load_state_dict(make(4).state_dict())
+
+
+def test_gate_memory_keeps_the_last_of_each_utterance():
+    memory = GateMemory(4)
+    assert memory.shares() == {"passed": 0, "corrected": 0, "dropped": 1}
+    yes, no = torch.tensor([True, False]), torch.tensor([False, True])
+    losses, labels = torch.tensor([0.5, 2.0]), torch.tensor([7, 8])
+    memory.write(torch.tensor([3, 1]), losses, labels, yes, no)
+    memory.write(torch.tensor([1, 0]), losses, labels, no, yes)
+    assert memory.loss[[0, 1, 3]].tolist() == [2.0, 0.5, 0.5]
+    assert memory.loss[2].isnan()
+    assert memory.prediction.tolist() == [8, 7, -1, 7]
+    assert memory.passed.tolist() == [True, False, False, True]
+    assert memory.corrected.tolist() == [False, True, False, False]
+    assert memory.shares()["dropped"] == pytest.approx(0.25)
+    other = GateMemory(4)
+    other.load_state_dict(memory.state_dict())
+    torch.testing.assert_close(other.log_loss, memory.log_loss, equal_nan=True)

@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prepare import synthvox
+from prepare import espeak, synthvox
 
 TINY = {
     "num_train_speakers": 3,
@@ -193,7 +193,7 @@ def test_foreign_folder_is_left_alone(tmp_path):
 
 
 def test_failure_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthvox, "ACCENTS", ["gmw/nowhere"])
+    monkeypatch.setattr(espeak, "ACCENTS", ["gmw/nowhere"])
     with pytest.raises(RuntimeError, match="gmw/nowhere"):
         synthvox.make_corpus(tmp_path / "corpus", **TINY)
     assert list(tmp_path.iterdir()) == []
@@ -240,5 +240,5 @@ def test_drawn_speakers_differ(corpus):
 
 def test_sentences_are_new():
     rng = np.random.default_rng(0)
-    sentences = [synthvox.draw_sentence(rng) for _ in range(100)]
+    sentences = [espeak.draw_sentence(rng) for _ in range(100)]
     assert len(set(sentences)) == 100

@@ -32,7 +32,15 @@ from ssrl_brain.log import read_history
 
 logger = get_logger(__name__)
 
-LABEL_METRICS = ("nmi", "accuracy", "purity", "clusters")
+LABEL_METRICS = (
+    "nmi",
+    "nmi_kept",  # after purification, where there was any
+    "accuracy",
+    "purity",
+    "clusters",
+    "clusters_kept",
+    "kept",  # utterances
+)
 
 
 def main(arguments):
@@ -135,7 +143,10 @@ class Step:
     def __init__(self, step, chain, output, options, run_options):
         self.name = step["name"]
         self.yaml = step["train"]
-        self.overrides = chain.get("overrides", [])
+        self.overrides = [
+            *step.get("overrides", []),
+            *chain.get("overrides", []),
+        ]
         self.clusters = chain.get("cluster", True)
         self.output = output
         self.folder = output / self.name

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from speechbrain.utils.distributed import (
     if_main_process,
     run_on_main,
@@ -21,6 +22,8 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain import cli
+from ssrl_brain.clustering.kmeans import cluster_sessions
+from ssrl_brain.clustering.purify import purify
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.distributed import join_group
 from ssrl_brain.handover import write_pseudo_labels
@@ -38,11 +41,7 @@ def main(arguments):
     hparams = cli.load(hparams_file, overrides)
     run_on_main(hparams["prepare"])
     table = Utterances.from_csv(hparams["table_csv"])
-    if hparams["num_clusters"] > len(table):  # told before hours of work
-        raise ValueError(
-            f"--num_clusters={hparams['num_clusters']} is more than the "
-            f"{len(table)} utterances of {hparams['table_csv']}: lower it"
-        )
+    check_num_clusters(hparams, table)
     encoder = ExportedEncoder(hparams["encoder_folder"], run_options.device)
     started = time.time()
     embeddings = encoder.embed(
@@ -55,18 +54,71 @@ def main(arguments):
     )
     metrics = {}
     if if_main_process():
-        clusters = hparams["cluster"](embeddings.numpy())
-        metrics = hparams["label_metrics"](table, clusters.labels)
+        clusters, keep = labels_of(embeddings.numpy(), table, hparams)
+        metrics = quality(clusters.labels, keep, table, hparams)
         metrics["seconds"] = round(time.time() - started, 1)
         logger.info("Pseudo labels: %s", metrics)
         write_pseudo_labels(
             hparams["label_folder"],
             table,
             clusters,
+            keep,
             embeddings=embeddings,
-            source={"seed": hparams["seed"], "metrics": metrics},
+            source={
+                **{key: hparams[key] for key in OPTIONS_KEPT},
+                "metrics": metrics,
+            },
         )
     return metrics
+
+
+OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
+
+
+def check_num_clusters(hparams, table):
+    """Refuses more clusters than there is to cluster, before hours of work."""
+    what, number = "utterances", len(table)
+    if hparams["session_means"]:
+        what, number = "sessions", len(np.unique(table.sessions))
+    if hparams["num_clusters"] > number:
+        raise ValueError(
+            f"--num_clusters={hparams['num_clusters']} is more than the "
+            f"{number} {what} of {hparams['table_csv']}: lower it"
+        )
+
+
+def labels_of(embeddings, table, hparams):
+    """(Clusters, keep (N,) bool) of embeddings (N, D)."""
+    if hparams["session_means"]:
+        clusters = cluster_sessions(
+            embeddings,
+            table.sessions,
+            hparams["cluster"],
+            hparams["spherical"],
+        )
+    else:
+        clusters = hparams["cluster"](embeddings)
+    keep = purify(
+        clusters, hparams["drop_fraction"], hparams["min_cluster_size"]
+    )
+    if not keep.any():
+        raise ValueError(
+            f"no cluster has --min_cluster_size={hparams['min_cluster_size']} "
+            f"utterances after --drop_fraction={hparams['drop_fraction']}: "
+            "lower one of them, or --num_clusters"
+        )
+    return clusters, keep
+
+
+def quality(labels, keep, table, hparams):
+    """Metrics of all labels, and of those kept where some are dropped."""
+    metrics = hparams["label_metrics"](table, labels)
+    if keep.all():
+        return metrics
+    kept = {"clusters": len(np.unique(labels[keep]))}
+    kept |= hparams["label_metrics"](table, np.where(keep, labels, -1))
+    metrics |= {f"{key}_kept": value for key, value in kept.items()}
+    return {**metrics, "kept": int(keep.sum())}
 
 
 if __name__ == "__main__":

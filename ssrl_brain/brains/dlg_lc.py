@@ -1,0 +1,96 @@
+"""Dynamic loss gate and label correction (DLG-LC, Algorithm 1)."""
+
+import math
+
+import torch
+
+from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.distributed import gather_rows
+from ssrl_brain.handover import read_pseudo_labels
+from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, histogram
+from ssrl_brain.noisy_labels.memory import GateMemory
+
+
+class DLGLCBrain(SpeakerBrain):
+    """Learns from labels with a small loss and corrects some of the others.
+
+    The first of the YAML's ``views`` is clean and decides, the second is
+    augmented and learns.
+    """
+
+    def make_dataloader(self, dataset, stage, **loader_kwargs):
+        """Batches of the utterances that purification kept."""
+        folder = read_pseudo_labels(
+            self.hparams.label_folder, dataset.utterances
+        )
+        dataset = dataset.labelled(folder.labels, folder.keep)
+        return super().make_dataloader(dataset, stage, **loader_kwargs)
+
+    def make_state(self):
+        """The labels, the gate, and what is recorded of each utterance."""
+        self.labels = torch.from_numpy(self.train_set.labels).to(self.device)
+        self.remember("gate", self.hparams.gate)
+        self.remember("gate_memory", GateMemory(len(self.labels)))
+
+    def compute_forward(self, batch, stage):
+        """Outputs (B, K) of the classifier for both crops (lines 2 and 3)."""
+        batch = self.to_device(batch)
+        clean, augmented = (self.features(view) for view in batch.views)
+        with torch.no_grad():  # it is a gate and a target, see DLGLCLoss
+            _, clean = self.modules.student([clean])
+        _, augmented = self.modules.student([augmented])
+        return clean, augmented
+
+    def compute_objectives(self, outputs, batch, stage):
+        """Lines 4 to 16; those dropped count as zero in the mean."""
+        clean, augmented = outputs
+        index = batch.index.to(self.device)
+        gated = self.hparams.dlg_lc_loss(
+            clean, augmented, self.labels[index], self.gate.value
+        )
+        self.gate_memory.write(
+            *gather_rows(
+                index,
+                gated.clean_loss,
+                clean.argmax(-1),
+                gated.reliable,
+                gated.corrected,
+            )
+        )
+        return gated.loss.mean()
+
+    def end_epoch(self, epoch):
+        """Sets the gate of the next epoch (line 18)."""
+        memory = self.gate_memory
+        record = {"gate": finite(self.gate.value)}
+        record |= memory.shares()
+        record |= self.hparams.gate_metrics(
+            self.train_set.utterances,
+            *(
+                tensor.cpu().numpy()
+                for tensor in (
+                    self.labels,
+                    memory.prediction,
+                    memory.passed,
+                    memory.corrected,
+                )
+            ),
+        )
+        mixture = fit_two_gaussians(memory.log_loss)
+        self.gate.close_epoch(epoch, mixture)
+        record["next_gate"] = finite(self.gate.value)
+        if mixture is not None:
+            record["mixture"] = [x.tolist() for x in mixture]
+        record["log_loss_histogram"] = histogram(memory.log_loss)
+        return record
+
+
+def finite(value):
+    """A number for the log, where JSON has no infinity: None.
+
+    Example
+    -------
+    >>> finite(torch.tensor(0.5)), finite(torch.tensor(math.inf))
+    (0.5, None)
+    """
+    return value.item() if math.isfinite(value) else None
