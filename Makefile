@@ -1,7 +1,7 @@
 # make demo   makes a small corpus, trains, verifies and exports, ends in a table
 # make test   runs the linter and all tests
 # make lint   only the linter
-# make bench  speed of a training step, the data path, clustering and scoring
+# make bench  speed of a DINO step, of pitch and tempo, of per-utterance bookkeeping
 # Both demo and test first install pinned versions into .venv, once.
 
 PYTHON ?= python3
@@ -31,7 +31,10 @@ lint: $(VENV)/installed
 	$(RUN) -m ruff format --check .
 
 bench: $(VENV)/installed
-	$(RUN) benchmarks/run_all.py
+	$(RUN) benchmarks/dino_step.py --batch_size=4
+	$(RUN) benchmarks/dino_step.py --batch_size=8
+	$(RUN) benchmarks/speed_perturb.py
+	$(RUN) benchmarks/bookkeeping.py
 
 clean:
 	rm -rf $(VENV) results .pytest_cache .ruff_cache

@@ -226,3 +226,11 @@ def test_wrong_use_is_told_in_one_line(
         )
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_ssrl_may_begin_with_epochs_on_fixed_labels(start, command, tmp_path):
+    options = {**start, "fixed_label_epochs": 1, "number_of_epochs": 1}
+    train.main(command("ssrl.yaml", **options, output_folder=tmp_path))
+    fixed, reflective = read_history(tmp_path)
+    assert fixed["labels_changed"] == 0 and "clean_prob" not in fixed
+    assert reflective["labels_changed"] > 0 and "clean_prob" in reflective
