@@ -48,6 +48,7 @@ def make_brain(prototypes, device):
     brain.teacher.to(device)
     brain.train_sampler = [None] * 1000
     brain.epoch = 2
+    brain.make_state()
     brain.init_optimizers()
     brain.modules.train()
     return brain
