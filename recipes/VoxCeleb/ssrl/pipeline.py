@@ -9,7 +9,8 @@
 A chain names its steps, the YAML of each, and which step's encoder or labels
 it starts from. Finished steps are skipped, an interrupted one goes on where
 it stopped. Any --key=value is handed to every stage that has this key, and
-wins over the chain's own options.
+wins over the chain's own options; so does a second YAML, for instance
+hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
@@ -46,8 +47,9 @@ LABEL_METRICS = (
 def main(arguments):
     """Runs the chain; returns the rows of the table."""
     cli.print_help(arguments, __doc__)
-    chain_file, options, run_options = read_command_line(arguments)
+    chain_file, yamls, options, run_options = read_command_line(arguments)
     chain = YAML(typ="safe").load(Path(chain_file))
+    chain["overrides"] = chain.get("overrides", []) + yamls
     output = Path(options.pop("output_folder", f"results/{chain['name']}"))
     if "data_folder" not in options:
         options |= make_corpus(chain, output / "corpus", options)
@@ -69,15 +71,19 @@ def main(arguments):
 
 
 def read_command_line(arguments):
-    """(chain file, overrides by key, run options as given)"""
+    """(chain file, further YAMLs, overrides by key, run options as given)"""
     if not arguments or arguments[0].startswith("-"):
         raise ValueError("name a chain, for instance chains/mini.yaml")
-    if not Path(arguments[0]).is_file():
-        raise FileNotFoundError(
-            f"{arguments[0]} does not exist: run from recipes/VoxCeleb/ssrl"
-        )
+    yamls = [x for x in arguments if x.endswith(".yaml") and x[0] != "-"]
+    for path in {arguments[0], *yamls}:
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist: run from recipes/VoxCeleb/ssrl"
+            )
     options, run_options = {}, []
     for argument in arguments[1:]:
+        if argument in yamls:
+            continue
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--"):
             raise ValueError(f"write options as --key=value, not {argument}")
@@ -85,7 +91,7 @@ def read_command_line(arguments):
             run_options.append(argument)
         else:
             options[key] = value
-    return arguments[0], options, run_options
+    return arguments[0], yamls[1:], options, run_options
 
 
 RUN_OPTIONS = {
@@ -148,6 +154,7 @@ class Step:
             *chain.get("overrides", []),
         ]
         self.clusters = chain.get("cluster", True)
+        self.logged = chain.get("logged", [])
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
@@ -171,7 +178,7 @@ class Step:
         """Row of the table; from the disk if the step is finished."""
         done = read_json(self.folder / "done.json")
         given = {key: str(value) for key, value in self.options.items()}
-        given["yaml"] = self.yaml
+        given["yaml"] = " ".join([self.yaml, *self.overrides])
         if done is not None:
             changed = sorted(
                 key
@@ -199,6 +206,7 @@ class Step:
         row = {"name": self.name}
         history = read_history(self.folder)
         row["seconds"] = round(sum(r["seconds"] for r in history), 1)
+        row |= {key: history[-1].get(key) for key in self.logged}
         own = {"encoder_folder": self.folder / "export"}
         if self.options.get("trial_lists"):
             lists = self.call(
