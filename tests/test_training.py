@@ -116,6 +116,32 @@ def test_killed_run_ends_as_the_straight_one(
     assert_same_run(straight(name), tmp_path)
 
 
+def test_posteriors_in_flight_survive_a_kill(
+    start, command, tmp_path, monkeypatch
+):
+    """Sinkhorn-Knopp over the three batches of an epoch, killed in the second.
+
+    More than 2 * 7 utterances are to be collected, in batches of 8.
+    """
+    name = "ssrl_brain.clustering.online.SinkhornAssignment"
+    options = {**start, "assignment": f"!new:{name} {{rows_per_cluster: 2}}"}
+    folders = [tmp_path / "straight", tmp_path / "killed"]
+    lines = [
+        command("ssrl.yaml", **options, output_folder=folder)
+        for folder in folders
+    ]
+    brain = train.main(lines[0])
+    assert (brain.label_queue.queue[:, -2:] >= 0).all()
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeakerBrain, *kill_at_step(4))
+        with pytest.raises(Killed):
+            train.main([*lines[1], "--ckpt_interval_steps=1"])
+    saved = max(folders[1].glob("save/*/assignment.ckpt"))
+    assert torch.load(saved, weights_only=True)["log_probs"].shape == (8, 7)
+    train.main([*lines[1], "--ckpt_interval_steps=1"])
+    assert_same_run(*folders)
+
+
 @pytest.fixture
 def without_speakers(start, tmp_path):
     """Options of a run whose prepared folder names no speaker."""

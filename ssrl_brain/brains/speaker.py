@@ -76,7 +76,7 @@ class SpeakerBrain(sb.Brain):
     def remember(self, name, module, device=None):
         """Puts a module with buffers on the device and in the checkpoints."""
         setattr(self, name, module.to(device or self.device))
-        if self.checkpointer is not None:
+        if self.checkpointer is not None and module.state_dict():
             self.checkpointer.add_recoverable(name, module)
 
     def _wrap_distributed(self):

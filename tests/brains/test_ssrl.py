@@ -8,6 +8,7 @@ import torch
 
 from ssrl_brain.brains import ssrl
 from ssrl_brain.clustering.online import ArgmaxAssignment
+from ssrl_brain.data.sampler import EpochBatchSampler
 from ssrl_brain.data.views import CropBatch
 from ssrl_brain.losses.margin import CrossEntropy
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
@@ -17,6 +18,16 @@ POSTERIORS = [
     {0: [0.9, 0.1], 1: [0.2, 0.8], 2: [0.6, 0.4]},
     {0: [0.3, 0.7], 1: [0.1, 0.9], 2: [0.4, 0.6]},
 ]
+
+
+class NoSpeakers:
+    """Label metrics of a corpus whose speakers are unknown."""
+
+    def __call__(self, table, labels):
+        return {}
+
+    def right(self, table, labels):
+        return None
 
 
 class Scripted(torch.nn.Module):
@@ -31,15 +42,15 @@ class Scripted(torch.nn.Module):
 def make_brain(monkeypatch):
     """An SSRLBrain without files, optimizer or audio."""
     brain = object.__new__(ssrl.SSRLBrain)
+    brain.assignment = ArgmaxAssignment()
     brain.hparams = SimpleNamespace(
         margin_loss=CrossEntropy(),
-        assignment=ArgmaxAssignment(),
         student="student",
         ema_momentum=lambda epoch: 0.5,
         fixed_label_epochs=0,
         use_clean_prob=True,
         monotone_clean_prob=False,
-        label_metrics=lambda table, labels: {},
+        label_metrics=NoSpeakers(),
     )
     brain.device = "cpu"
     brain.teacher = Scripted()
@@ -47,7 +58,7 @@ def make_brain(monkeypatch):
     brain.label_queue = LabelQueue(torch.tensor([1, 1, 0]), length=2)
     brain.loss_memory = LossMemory(3)
     brain.train_set = SimpleNamespace(utterances=None)
-    brain.train_sampler = [None, None]
+    brain.train_sampler = EpochBatchSampler(3, batch_size=2, seed=0)
     brain.moved = []
     monkeypatch.setattr(
         ssrl.ema,
@@ -66,7 +77,7 @@ def step(brain, index, student_logits):
     """One batch; returns the loss that the student would learn from."""
     batch = CropBatch(torch.tensor(index), (None, torch.tensor(index)))
     loss = brain.compute_objectives(student_logits, batch, None)
-    brain.on_fit_batch_end(batch, None, loss, should_step=True)
+    brain.on_fit_batch_end(batch, student_logits, loss, should_step=True)
     return loss
 
 
