@@ -136,8 +136,11 @@ def test_posteriors_in_flight_survive_a_kill(
         patch.setattr(SpeakerBrain, *kill_at_step(4))
         with pytest.raises(Killed):
             train.main([*lines[1], "--ckpt_interval_steps=1"])
-    saved = max(folders[1].glob("save/*/assignment.ckpt"))
-    assert torch.load(saved, weights_only=True)["log_probs"].shape == (8, 7)
+    saved = [
+        torch.load(path, weights_only=True)["log_probs"].shape
+        for path in folders[1].glob("save/*/assignment.ckpt")
+    ]
+    assert sorted(saved) == [(0, 7), (8, 7)]  # end of epoch 1, and step 4
     train.main([*lines[1], "--ckpt_interval_steps=1"])
     assert_same_run(*folders)
 

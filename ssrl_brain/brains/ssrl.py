@@ -43,6 +43,10 @@ class SSRLBrain(SpeakerBrain):
         self.remember("loss_memory", LossMemory(len(table)))
         self.remember("assignment", self.hparams.assignment)
 
+    def starting_labels(self):
+        """Those of the label folder; the queue has others by and by."""
+        return self.initial_labels
+
     @property
     def is_reflective(self):
         """False during the first epochs on fixed labels (line 2)."""

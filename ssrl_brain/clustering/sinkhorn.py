@@ -5,7 +5,7 @@ import math
 
 import torch
 
-BLOCK = 2**24  # entries of a cost matrix that are worked on at once
+BLOCK = 2**20  # entries of the kernel worked on at once, for the cache
 
 logger = logging.getLogger(__name__)
 
