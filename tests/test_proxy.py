@@ -2,11 +2,13 @@
 
 import json
 import logging
+import runpy
 
 import numpy as np
 import pytest
 import torch
 import train
+from conftest import ROOT
 from test_training import Killed, assert_same_run, kill_at_step, weights
 
 from ssrl_brain.brains.speaker import SpeakerBrain
@@ -135,3 +137,23 @@ def test_the_best_epoch_needs_a_proxy(start, command, tmp_path):
     options = {**start, **BEST, "proxy_utterances": 0}
     with pytest.raises(ValueError, match="raise --proxy_utterances"):
         train.main(command("dino.yaml", **options, output_folder=tmp_path))
+
+
+def test_rank_correlation_of_a_run_with_its_eer():
+    script = runpy.run_path(str(ROOT / "benchmarks/proxy_correlation.py"))
+    history = [
+        {"epoch": 0, "proxy_eer": 1.0},  # not validated
+        {"epoch": 1, "proxy_eer": 9.0, "loss": 3.0, "eer_student": 20.0},
+        {"epoch": 2, "proxy_eer": 4.0, "loss": 3.0, "eer_student": 11.0},
+        {"epoch": 3, "proxy_eer": 5.0, "loss": 3.0, "eer_student": 10.0},
+    ]
+    proxy, loss = script["rows_of"](history)
+    assert (proxy["figure"], proxy["epochs"]) == ("proxy_eer", 3)
+    assert proxy["correlation"] == pytest.approx(0.5)  # 1 - 6 * 2 / (3 * 8)
+    assert (proxy["chosen"], proxy["last"], proxy["best"]) == (11, 10, 10)
+    assert np.isnan(loss["correlation"])
+    for record in history:  # the teacher's counts where there is one
+        record["eer_teacher"] = record["epoch"]
+    assert script["rows_of"](history)[0]["chosen"] == 0
+    with pytest.raises(ValueError, match="--valid_every=1"):
+        script["rows_of"](history[:2])
