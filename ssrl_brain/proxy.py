@@ -1,8 +1,8 @@
 """Verification without labels, and the epoch to export when that is all.
 
 The trials are crops of training utterances. Two crops of one utterance share
-their room and microphone as well as their speaker, so the error is far below
-that on trials of different sessions; what counts is how it moves.
+their room and microphone as well as their speaker, so the error is not that on
+trials of different sessions; what counts is how it moves.
 """
 
 import logging

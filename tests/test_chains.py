@@ -69,7 +69,7 @@ def test_every_step_can_be_built(path, tmp_path):
         runner.options["data_folder"] = tmp_path
         given = [key for key in GIVEN if key not in runner.options]
         given = [key for key in given if is_placeholder(step["train"], key)]
-        runner.options |= {key: tmp_path for key in given}
+        runner.options |= dict.fromkeys(given, tmp_path)
         built = []
 
         def build(arguments, built=built):
