@@ -211,7 +211,8 @@ class Step:
         row = {"name": self.name}
         history = read_history(self.folder)
         row["seconds"] = round(sum(r["seconds"] for r in history), 1)
-        row |= {key: history[-1].get(key) for key in self.logged}
+        last = history[-1] if history else {}
+        row |= {key: last[key] for key in self.logged if key in last}
         own = {"encoder_folder": self.folder / "export"}
         if self.options.get("trial_lists"):
             lists = self.call(
