@@ -165,7 +165,16 @@ def add_scores(run, name="veri_test", seed=0, distance=2.0, trials=400):
             for score, label in zip(scores, labels, strict=True)
         ),
     )
-    metrics = {"eer": 10.0, "min_dcf_0.05": 0.5, "min_dcf_0.01": 0.6}
+    metrics = {
+        "eer": 10.0,
+        "min_dcf_0.05": 0.5,
+        "min_dcf_0.01": 0.6,
+        "intervals": {"eer": [8.5, 11.25]},
+        "intervals_by": "speaker",
+        "trials": {"all": trials, "repeated": 2, "missing": 0},
+        "as_norm": {"eer": 9.0, "intervals": {"eer": [7.5, 10.0]}},
+        "encoder": "abc",
+    }
     write_json(run / "verify/metrics.json", {name: metrics})
 
 

@@ -15,6 +15,7 @@ from ssrl_brain.report.page import (
 )
 from ssrl_brain.report.style import data_uri
 
+ERRORS = ("eer", "min_dcf_0.05", "min_dcf_0.01")
 NAMES = {
     "name": "stage",
     "eer": "EER, %",
@@ -62,9 +63,9 @@ def result_row(run):
     row = {"name": run.name}
     for number, (name, metrics) in enumerate(run.verified.items()):
         suffix = f"_{name}" if number else ""
-        row |= {key + suffix: value for key, value in metrics.items()}
+        row |= {key + suffix: metrics.get(key) for key in ERRORS}
     if not run.verified:  # what training last found itself
-        for key in ("eer", "min_dcf_0.05", "min_dcf_0.01"):
+        for key in ERRORS:
             for network in ("student", "teacher"):
                 _, values = numbers.series(run.history, f"{key}_{network}")
                 if len(values):

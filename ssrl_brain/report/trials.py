@@ -1,7 +1,15 @@
 """The chapter of verification: DET curves and scores of every trial list."""
 
 from ssrl_brain.report import figures, numbers, tables
-from ssrl_brain.report.page import figure, gallery, joined, missing, tag
+from ssrl_brain.report.overview import ERRORS, column_name
+from ssrl_brain.report.page import (
+    figure,
+    gallery,
+    joined,
+    missing,
+    table,
+    tag,
+)
 from ssrl_brain.report.style import data_uri
 
 
@@ -27,8 +35,66 @@ def verification(chain):
                         data_uri(figures.score_histogram(scores, labels)),
                     )
                 )
-        content += [tag("h3", f"Trial list {name}"), gallery(drawn)]
+        content += [
+            tag("h3", f"Trial list {name}"),
+            metrics_table(name, chain.runs),
+            gallery(drawn),
+        ]
     return joined(*content)
+
+
+def metrics_table(name, runs):
+    """Error rates of a list by stage, with intervals where there are any.
+
+    Arguments
+    ---------
+    name : str
+        Of the trial list.
+    runs : list of Run
+
+    Returns
+    -------
+    Html
+    """
+    rows = [
+        {"name": run.name} | metrics_row(run.verified[name])
+        for run in runs
+        if name in run.verified
+    ]
+    if not rows:
+        return missing("Its metrics are not there: run verify.py again.")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    return table(
+        [column_name(key) for key in columns],
+        [[row.get(key) for key in columns] for row in rows],
+    )
+
+
+def metrics_row(metrics):
+    """Cells of what ``verify.py`` found for a list.
+
+    Example
+    -------
+    >>> metrics_row({"eer": 6.5, "intervals": {"eer": [5, 8.25]}})
+    {'eer': 6.5, 'eer_95 %': [5, 8.25]}
+    """
+    row = {}
+    for part, suffix in ((metrics, ""), (metrics.get("as_norm"), "_s-norm")):
+        for key in ERRORS if part else ():
+            if key in part:
+                row[key + suffix] = part[key]
+            if key in part.get("intervals", {}):
+                separator = ", " if suffix else "_"
+                row[f"{key}{suffix}{separator}95 %"] = part["intervals"][key]
+    if "intervals_by" in metrics and metrics.get("intervals"):
+        row["intervals by"] = metrics["intervals_by"]
+    counts = metrics.get("trials", {})
+    row |= {
+        f"trials {key}": counts[key]
+        for key in ("repeated", "missing")
+        if counts.get(key)
+    }
+    return row
 
 
 def det_figure(scored):

@@ -146,6 +146,7 @@ def test_single_run_from_nothing_to_finished(tmp_path):
     add_labels(run, source={"stage": "SSRL"})
     text = page_of(run, output=output).text
     assert "DET curves" in text and "mean teacher loss" in text
+    assert "run 10 8.5 to 11.25 0.5 0.6 9 7.5 to 10 speaker 2" in text
 
 
 def test_one_epoch_is_a_table(tmp_path):
