@@ -14,13 +14,15 @@ hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
-The table is also written to <output_folder>/metrics.json.
+The table is also written to <output_folder>/metrics.json, and report.html
+beside it shows what the stages logged.
 """
 
 import sys
 from pathlib import Path
 
 import pseudo_label
+import report
 import train
 import verify
 from ruamel.yaml import YAML
@@ -54,19 +56,23 @@ def main(arguments):
     if "data_folder" not in options:
         options |= make_corpus(chain, output / "corpus", options)
     check_keys(chain, options)
+    title = chain.get("title", "")
+    paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
     rows = []
     for step in chain["steps"]:
         runner = Step(step, chain, output, options, run_options)
         rows.append(runner.result())
         if if_main_process():
-            write_json(output / "metrics.json", {"stages": rows})
+            write_json(
+                output / "metrics.json",
+                {"title": title, "stages": rows, "paper": paper},
+            )
     if if_main_process():
-        paper = [
-            {"name": f"{step['name']} (paper)", **step["paper"]}
-            for step in chain["steps"]
-            if "paper" in step
+        papers = [
+            {"name": f"{name} (paper)", **row} for name, row in paper.items()
         ]
-        print(table(rows + paper, chain.get("title", "")), flush=True)
+        print(table(rows + papers, title), flush=True)
+        report.main([str(output)])
     return rows
 
 
