@@ -35,7 +35,7 @@ def main():
     parser.add_argument("--utterances", type=int, default=24000)
     parser.add_argument("--clusters", type=int, default=8000)
     parser.add_argument("--batch_size", type=int, default=480)
-    parser.add_argument("--sharpness", type=float, default=20.0)
+    parser.add_argument("--sharpness", type=float, default=10.0)
     parser.add_argument("--max_iters", type=int, default=200)
     options = parser.parse_args()
     num, clusters = options.utterances, options.clusters

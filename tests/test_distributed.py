@@ -59,7 +59,8 @@ def on_two_ranks(number, folder, results):
     labels = from_first_rank(torch.tensor([3, 4]) + number)
     assign = SinkhornAssignment(rows_per_cluster=3)
     posteriors = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]).log()
-    waiting, _, _ = assign(index, posteriors, rest=4)
+    waiting, labels_of_none, _ = assign(index, posteriors, rest=4)
+    assert [len(x) for x in gather_rows(waiting, labels_of_none)] == [0, 0]
     assigned = [waiting, *assign(index + 10, posteriors, rest=0)]
     calls = []
 

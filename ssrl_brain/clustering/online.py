@@ -40,7 +40,8 @@ class SinkhornAssignment(torch.nn.Module):
     Arguments
     ---------
     sharpness : float
-        See ``sinkhorn_knopp``. The paper does not say.
+        See ``sinkhorn_knopp``; the paper does not say. The larger, the more
+        labels are given up for equal sizes.
     rows_per_cluster : float
         Collected are more than so many utterances for each cluster, up to
         twice as many in an epoch that has no room for a second collection.
@@ -62,7 +63,7 @@ class SinkhornAssignment(torch.nn.Module):
     """
 
     def __init__(
-        self, sharpness=20.0, rows_per_cluster=1.0, tol=0.01, max_iters=200
+        self, sharpness=10.0, rows_per_cluster=1.0, tol=0.01, max_iters=200
     ):
         super().__init__()
         if rows_per_cluster < 1:
