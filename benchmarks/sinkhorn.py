@@ -29,6 +29,12 @@ def log_posteriors(num, clusters, generator):
     return logits.log_softmax(1)
 
 
+def wait(device):
+    """Until the device has done what it was given."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -37,28 +43,32 @@ def main():
     parser.add_argument("--batch_size", type=int, default=480)
     parser.add_argument("--sharpness", type=float, default=10.0)
     parser.add_argument("--max_iters", type=int, default=200)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     num, clusters = options.utterances, options.clusters
     generator = torch.Generator().manual_seed(0)
     assign = SinkhornAssignment(
         options.sharpness, num / clusters / 2, max_iters=options.max_iters
-    )
+    ).to(options.device)
     collecting = 0.0
     for start in range(0, num, options.batch_size):
         size = min(options.batch_size, num - start)
         log_probs = log_posteriors(size, clusters, generator)
+        index = torch.arange(start, start + size, device=options.device)
+        log_probs = log_probs.to(options.device)
         rest = num - start - size
         started = time.perf_counter()
-        ready, labels, _ = assign(
-            torch.arange(start, start + size), log_probs, rest
-        )
+        ready, labels, _ = assign(index, log_probs, rest)
+        wait(options.device)
         if rest:
             collecting += time.perf_counter() - started
             assert len(ready) == 0, "labelled before all was collected"
     labelling = time.perf_counter() - started
     probs = log_posteriors(num // 8, clusters, generator).exp_().half()
+    probs = probs.to(options.device)
     started = time.perf_counter()
     sinkhorn_labels(probs, options.sharpness, tol=math.inf)
+    wait(options.device)
     iteration = 8 * (time.perf_counter() - started)
     report(
         "sinkhorn",
