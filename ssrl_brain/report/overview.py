@@ -129,7 +129,6 @@ def data(chain):
         )
     prepared = read_json(chain.prepared / "prepared.json")
     counts, made_from = prepared["counts"], prepared["made_from"]
-    known = (chain.prepared / "speakers.csv").is_file()
     facts = [
         ["folder", str(made_from.get("data_folder", ""))],
         ["training utterances", shown_count(counts["train"])],
@@ -140,7 +139,6 @@ def data(chain):
             "not trained on, of a test speaker",
             shown_count(counts["test speaker"]),
         ],
-        ["true speakers", "known, for metrics only" if known else "not known"],
         ["noise to add", "yes" if made_from.get("noise") else "none"],
         ["rooms to add", "yes" if made_from.get("rirs") else "none"],
     ]
