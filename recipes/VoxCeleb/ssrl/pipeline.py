@@ -30,9 +30,11 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain import cli
 from ssrl_brain.files import read_json, write_json
 from ssrl_brain.log import read_history
+from ssrl_brain.tables import markdown_table
 
 logger = get_logger(__name__)
 
+VERIFICATION_METRICS = ("eer", "min_dcf_0.05", "min_dcf_0.01")
 LABEL_METRICS = (
     "nmi",
     "nmi_kept",  # after purification, where there was any
@@ -66,7 +68,7 @@ def main(arguments):
             for step in chain["steps"]
             if "paper" in step
         ]
-        print(table(rows + paper, chain.get("title", "")), flush=True)
+        print(markdown_table(rows + paper, chain.get("title", "")), flush=True)
     return rows
 
 
@@ -216,7 +218,7 @@ class Step:
             )
             for number, (name, metrics) in enumerate(lists.items()):
                 suffix = f"_{name}" if number else ""
-                row |= {k + suffix: v for k, v in metrics.items()}
+                row |= {k + suffix: metrics[k] for k in VERIFICATION_METRICS}
         if (self.folder / "labels").is_dir():  # made by the stage itself
             labels = history[-1]
         elif not self.clusters:
@@ -237,36 +239,6 @@ class Step:
             f"--{key}={value}" for key, value in options.items() if key in keys
         ]
         return function([yaml, *self.overrides, *arguments, *self.run_options])
-
-
-def table(rows, title):
-    """The rows as a Markdown table.
-
-    Example
-    -------
-    >>> print(table([{"name": "dino", "eer": 9.5}], "Mini"))
-    Mini
-    <BLANKLINE>
-    | name | eer |
-    |---|---|
-    | dino | 9.5 |
-    """
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns.sort(key=lambda key: key == "seconds")
-
-    def cell(value):
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    lines = [
-        title,
-        "",
-        "| " + " | ".join(columns) + " |",
-        "|" + "---|" * len(columns),
-    ]
-    for row in rows:
-        cells = [cell(row.get(key, "")) for key in columns]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":
