@@ -18,6 +18,7 @@ from prepare import folder, voxceleb
 from prepare.banks import choose_rirs, list_bank, write_banks
 from prepare.corpus import check_entries, reasons_text, write_corpus
 from prepare.trials import find_trial_lists
+from ssrl_brain.cli import one_line_errors
 from ssrl_brain.data.audio_files import fingerprint, list_audio
 from ssrl_brain.data.preparation import (
     is_current,
@@ -210,7 +211,5 @@ def command_line(layout, description):
     parser.add_argument("--num_workers", type=int)
     parser.add_argument("--skip_missing_trials", action="store_true")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+    with one_line_errors(sys.argv):
         prepare(layout=layout, **vars(parser.parse_args()))
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f"error: {error}")
