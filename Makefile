@@ -35,6 +35,7 @@ bench: $(VENV)/installed
 	$(RUN) benchmarks/dino_step.py --batch_size=8
 	$(RUN) benchmarks/speed_perturb.py
 	$(RUN) benchmarks/bookkeeping.py
+	$(RUN) benchmarks/scoring.py
 
 clean:
 	rm -rf $(VENV) results .pytest_cache .ruff_cache

@@ -53,7 +53,6 @@ def main(arguments):
             hparams=hparams,
             run_opts=run_options,
         )
-        brain.progressbar = False
         seconds = seconds_of_steps(brain, hparams)
         measured = {
             "utterances": len(brain.train_set),
@@ -118,6 +117,7 @@ def seconds_of_steps(brain, hparams):
         brain.fit(
             hparams["epoch_counter"],
             hparams["make_train_set"](),
+            progressbar=False,
             train_loader_kwargs=hparams["dataloader_options"],
         )
     except Enough:

@@ -39,8 +39,8 @@ def plan(steps):
     str
     """
     rows, seconds, measured = [], 0.0, {}
-    kept = 1.0
-    for step in steps:
+    drops = [float(step.options.get("drop_fraction", 0)) for step in steps]
+    for step, dropped in zip(steps, [0.0, *drops], strict=False):
         if (step.folder / "done.json").is_file():
             rows.append({"step": step.name, "YAML": "finished before"})
             continue
@@ -49,13 +49,12 @@ def plan(steps):
             argument
             for argument in step.arguments(step.yaml, {})
             if argument[2:].partition("=")[0] not in FOLDERS
-        ) + ((f"--kept={kept}",) if uses_labels else ())
+        ) + ((f"--kept={1 - dropped}",) if uses_labels else ())
         if command not in measured:
             measured[command] = measure(command)
         row, cost = step_row(step, measured[command])
         rows.append(row)
         seconds += cost
-        kept = 1 - float(step.options.get("drop_fraction", 0))
     summary = read_summary(steps[0].options["prepared_folder"])
     counts = summary.get("counts")
     data = describe(counts) if counts else "not prepared: all is finished"
