@@ -309,10 +309,36 @@ def clustering_accuracy(labels, speakers):
     >>> clustering_accuracy([7, 7, 3, 5], ["ann", "ann", "bob", "bob"])
     0.75
     """
+    return float(matched_labels(labels, speakers).mean())
+
+
+def matched_labels(labels, speakers):
+    """Which utterances are right under the best one-to-one matching.
+
+    Arguments
+    ---------
+    labels, speakers
+        See ``clustering_accuracy``, which is their share.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,) bool
+
+    Example
+    -------
+    >>> matched_labels([7, 7, 3, 5], ["ann", "ann", "bob", "bob"])
+    array([ True,  True,  True, False])
+    """
+    labels, speakers = _partitions(labels, speakers)
     # 8,000 clusters by 6,000 speakers: 0.4 GB, and seconds to match
     counts = _contingency(labels, speakers).toarray().astype(np.float64)
-    match = scipy.optimize.linear_sum_assignment(counts, maximize=True)
-    return float(counts[match].sum() / counts.sum())
+    clusters, matches = scipy.optimize.linear_sum_assignment(
+        counts, maximize=True
+    )
+    speaker_of = np.full(len(counts), -1)
+    speaker_of[clusters] = matches
+    return speaker_of[labels] == speakers
 
 
 def purity(labels, speakers):

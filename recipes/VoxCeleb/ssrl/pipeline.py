@@ -158,13 +158,18 @@ def yaml_keys(path):
 
 
 def check_keys(chain, options):
-    """A key that no stage has is a mistake, told before anything runs."""
+    """Wrong and missing keys are told before anything runs."""
     known = set.union(*(yaml_keys(step["train"]) for step in chain["steps"]))
     known |= yaml_keys("hparams/pseudo_label.yaml")
     known |= yaml_keys("hparams/verify.yaml")
     unknown = sorted(set(options) - known)
     if unknown:
         raise ValueError(f"--{unknown[0]} is not a key of any stage")
+    missing = [key for key in chain.get("needs", []) if key not in options]
+    if missing:
+        raise ValueError(
+            f"this chain needs --{missing[0]}=...{cli.HINTS[missing[0]]}"
+        )
 
 
 class Step:

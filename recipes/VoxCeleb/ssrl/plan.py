@@ -135,14 +135,20 @@ def clustering_seconds(step, emb_dim):
 
 
 def rounds_seconds(cluster, number, emb_dim):
-    """Seconds of a ``functools.partial`` of k-means on so many embeddings."""
-    options = dict(cluster.keywords)
-    rounds = options.pop("num_iters") * options.pop("num_restarts")
+    """Seconds of a ``functools.partial`` that clusters so many embeddings.
+
+    Measured on a sample, of which k-means makes a single round.
+    """
+    options, rounds = dict(cluster.keywords), 1
+    for key in ("num_iters", "num_restarts"):
+        if key in options:
+            rounds *= options[key]
+            options[key] = 1
     sample = min(number, max(options["num_clusters"], 4096))
     options["num_clusters"] = min(options["num_clusters"], sample)
     points = np.random.default_rng(0).standard_normal((sample, emb_dim))
     started = time.perf_counter()
-    cluster.func(points.astype(np.float32), **options, num_iters=1)
+    cluster.func(points.astype(np.float32), **options)
     return (time.perf_counter() - started) * number / sample * rounds
 
 
