@@ -1,7 +1,7 @@
 # make demo   makes a small corpus, trains, verifies and exports, ends in a table
 # make test   runs the linter and all tests
 # make lint   only the linter
-# make bench  speed of a DINO step, of pitch and tempo, of per-utterance bookkeeping
+# make bench  speed of a DINO step, of pitch and tempo, of bookkeeping, of scoring
 # Both demo and test first install pinned versions into .venv, once.
 
 PYTHON ?= python3
