@@ -9,11 +9,20 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
+# What a user can mend; anything else is a mistake of ours.
+USER_ERRORS = (
+    ValueError,
+    OSError,
+    YAMLError,
+    torch.OutOfMemoryError,
+)
 # What makes the inputs that a stage cannot do without.
 HINTS = {
     "data_folder": ", any folder of audio",
@@ -152,13 +161,19 @@ def one_line_errors(arguments):
     """
     try:
         yield
-    except (ValueError, FileNotFoundError, FileExistsError, OSError) as error:
+    except KeyboardInterrupt:
+        print(
+            "interrupted: the same command goes on from what is saved",
+            file=sys.stderr,
+        )
+        sys.exit(130)  # as shells count a program that Ctrl-C ended
+    except USER_ERRORS as error:
         if "--debug" in arguments:
             raise
         message = " ".join(str(error).split())
+        if isinstance(error, torch.OutOfMemoryError):
+            message = f"lower --batch_size or --batch_seconds: {message}"
         sys.exit(f"error: {message}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on from the checkpoint")
 
 
 def print_help(arguments, text):

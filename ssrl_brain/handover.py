@@ -151,6 +151,31 @@ def read_pseudo_labels(folder, table):
     return PseudoLabels(labels, distances, keep, centroids, source)
 
 
+def read_embeddings(folder):
+    """(N, D) float32 embeddings that the labels of a folder were made from.
+
+    Arguments
+    ---------
+    folder : str
+
+    Raises
+    ------
+    FileNotFoundError
+        If the labels were not made by ``pseudo_label.py``.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> np.save(folder / "embeddings.npy", np.eye(2, dtype=np.float32))
+    >>> read_embeddings(folder).shape
+    (2, 2)
+    """
+    path = Path(folder) / "embeddings.npy"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run pseudo_label.py again")
+    return np.load(path, allow_pickle=False)
+
+
 def load_encoder_(encoder, folder):
     """Loads the weights of an encoder folder into an encoder, strictly.
 

@@ -48,12 +48,36 @@ def eer(positive, negative):
     >>> eer([0.9, 0.8, 0.3, 0.7], [0.1, 0.2, 0.4, 0.0])
     (0.25, 0.3)
     """
-    thresholds, misses, alarms, num_pos, num_neg = _error_counts(
-        positive, negative
-    )
-    closest = np.abs(alarms * num_pos - misses * num_neg).argmin()
-    rate = (misses[closest] / num_pos + alarms[closest] / num_neg) / 2
-    return float(rate), float(thresholds[closest])
+    thresholds, *counts = _error_counts(positive, negative)
+    rate, position = closest_rates(*counts)
+    return rate, float(thresholds[position])
+
+
+def closest_rates(misses, alarms, num_pos, num_neg):
+    """Mean of the miss and the false alarm rate where they are closest.
+
+    Arguments
+    ---------
+    misses, alarms : numpy.ndarray
+        (T,) counts at ascending thresholds; whole numbers of any type.
+    num_pos, num_neg : int or float
+        Trials of the same speaker and of two speakers.
+
+    Returns
+    -------
+    rate : float
+        A fraction between 0 and 1.
+    position : int
+        The first threshold where the rates are closest.
+
+    Example
+    -------
+    >>> closest_rates(np.array([0, 1, 2]), np.array([3, 1, 0]), 2, 4)
+    (0.375, 1)
+    """
+    position = int(np.abs(alarms * num_pos - misses * num_neg).argmin())
+    rate = (misses[position] / num_pos + alarms[position] / num_neg) / 2
+    return float(rate), position
 
 
 def min_dcf(positive, negative, p_target, c_miss=1.0, c_fa=1.0):
@@ -98,15 +122,42 @@ def min_dcf(positive, negative, p_target, c_miss=1.0, c_fa=1.0):
             "p_target must lie between 0 and 1 and both costs above 0, "
             f"not {p_target}, {c_miss} and {c_fa}"
         )
-    thresholds, misses, alarms, num_pos, num_neg = _error_counts(
-        positive, negative
-    )
-    thresholds = np.append(-np.inf, thresholds)  # accepts all
-    misses, alarms = np.append(0, misses), np.append(num_neg, alarms)
+    thresholds, *counts = _error_counts(positive, negative)
+    cost, position = lowest_cost(*counts, p_target, c_miss, c_fa)
+    return cost, float(thresholds[position]) if position >= 0 else -np.inf
+
+
+def lowest_cost(misses, alarms, num_pos, num_neg, p_target, c_miss=1, c_fa=1):
+    """Lowest normalised detection cost, accepting all trials included.
+
+    Arguments
+    ---------
+    misses, alarms : numpy.ndarray
+        (T,) counts at ascending thresholds.
+    num_pos, num_neg : int or float
+        Trials of the same speaker and of two speakers.
+    p_target, c_miss, c_fa : float
+        See ``min_dcf``.
+
+    Returns
+    -------
+    cost : float
+        Between 0 and 1.
+    position : int
+        The first threshold of that cost; -1 where accepting all is best.
+
+    Example
+    -------
+    >>> lowest_cost(np.array([0, 1]), np.array([1, 0]), 2, 2, p_target=0.5)
+    (0.5, 0)
+    """
     cost_miss, cost_fa = c_miss * p_target, c_fa * (1 - p_target)
-    cost = cost_miss * (misses / num_pos) + cost_fa * (alarms / num_neg)
-    best = cost.argmin()
-    return float(cost[best] / min(cost_miss, cost_fa)), float(thresholds[best])
+    costs = cost_miss / num_pos * misses + cost_fa / num_neg * alarms
+    position = int(costs.argmin())
+    best = float(costs[position])
+    if cost_fa <= best:
+        best, position = cost_fa, -1
+    return best / min(cost_miss, cost_fa), position
 
 
 def verification_metrics(scores, labels):

@@ -61,6 +61,7 @@ TINY = {
     "cluster_every": 1,
     "probe_every": 1,
     "min_seconds": 0.3,
+    "num_bootstraps": 20,
     "proxy_seconds": 0.3,
 }
 

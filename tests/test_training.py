@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -119,6 +120,38 @@ def test_killed_run_ends_as_the_straight_one(
         with pytest.raises(Killed):
             train.main(line)
     train.main(line)
+    assert_same_run(straight(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dino.yaml", "ssrl.yaml"])
+def test_ctrl_c_finishes_the_step_and_saves_it(
+    name, straight, start, command, tmp_path, monkeypatch
+):
+    """Without any checkpoint of its own accord."""
+    steps, fit_batch = [], SpeakerBrain.fit_batch
+
+    def pressed_in_the_fifth(brain, batch):
+        steps.append(brain.epoch)
+        if len(steps) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return fit_batch(brain, batch)
+
+    line = command(name, **start, output_folder=tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeakerBrain, "fit_batch", pressed_in_the_fifth)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(line)
+    assert steps == [1, 1, 1, 2, 2]
+    assert signal.getsignal(signal.SIGINT) is before
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            SpeakerBrain,
+            "fit_batch",
+            lambda brain, batch: steps.append(2) or fit_batch(brain, batch),
+        )
+        train.main(line)
+    assert steps == [1, 1, 1, 2, 2, 2]  # none was made twice
     assert_same_run(straight(name), tmp_path)
 
 

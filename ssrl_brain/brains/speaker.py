@@ -40,6 +40,8 @@ class SpeakerBrain(sb.Brain):
 
     teacher = None
     reads_speakers = False  # of training utterances, in order to learn
+    inside_epoch = False
+    interrupted = False  # by Ctrl-C, see ssrl_brain.interrupt
 
     def make_dataloader(self, dataset, stage, **loader_kwargs):
         """Batches as a function of (seed, epoch), for any number of ranks."""
@@ -109,6 +111,7 @@ class SpeakerBrain(sb.Brain):
         """Starts the clock."""
         self.epoch = epoch
         self.epoch_started = time.time()
+        self.inside_epoch = True
 
     @property
     def fractional_epoch(self):
@@ -175,6 +178,7 @@ class SpeakerBrain(sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Finishes the epoch, validates, logs and saves."""
+        self.inside_epoch = False
         record = {"epoch": epoch, "lr": self.lr, "loss": float(stage_loss)}
         record |= self.end_epoch(epoch)
         record["seconds"] = round(time.time() - self.epoch_started, 2)
@@ -248,6 +252,17 @@ class SpeakerBrain(sb.Brain):
         )
 
     # ---- checkpoints ----
+
+    def _should_save_intra_epoch_ckpt(self, *when):
+        whole = self.step % self.grad_accumulation_factor == 0
+        return super()._should_save_intra_epoch_ckpt(*when) or (
+            self.interrupted and whole and self.checkpointer is not None
+        )
+
+    def _save_intra_epoch_ckpt(self):
+        super()._save_intra_epoch_ckpt()
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     @mark_as_saver
     def _save(self, path):

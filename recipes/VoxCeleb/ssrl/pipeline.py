@@ -16,11 +16,17 @@ After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
 The table is also written to <output_folder>/metrics.json, and report.html
 beside it shows what the stages logged.
+
+With --plan nothing is trained: data are prepared, a few real batches of each
+stage are run, and the plan says what would run, for how long and in how much
+memory.
 """
 
+import os
 import sys
 from pathlib import Path
 
+import plan
 import pseudo_label
 import report
 import train
@@ -32,9 +38,11 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain import cli
 from ssrl_brain.files import read_json, write_json
 from ssrl_brain.log import read_history
+from ssrl_brain.tables import markdown_table
 
 logger = get_logger(__name__)
 
+VERIFICATION_METRICS = ("eer", "min_dcf_0.05", "min_dcf_0.01")
 LABEL_METRICS = (
     "nmi",
     "nmi_kept",  # after purification, where there was any
@@ -49,6 +57,10 @@ LABEL_METRICS = (
 def main(arguments):
     """Runs the chain; returns the rows of the table."""
     cli.print_help(arguments, __doc__)
+    plan_only = "--plan" in arguments
+    if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("--plan measures one process: leave out torchrun")
+    arguments = [argument for argument in arguments if argument != "--plan"]
     chain_file, yamls, options, run_options = read_command_line(arguments)
     chain = YAML(typ="safe").load(Path(chain_file))
     chain["overrides"] = chain.get("overrides", []) + yamls
@@ -58,9 +70,15 @@ def main(arguments):
     check_keys(chain, options)
     title = chain.get("title", "")
     paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
+    runners = [
+        Step(step, chain, output, options, run_options)
+        for step in chain["steps"]
+    ]
+    if plan_only:
+        print(plan.plan(runners), flush=True)
+        return []
     rows = []
-    for step in chain["steps"]:
-        runner = Step(step, chain, output, options, run_options)
+    for runner in runners:
         rows.append(runner.result())
         if if_main_process():
             write_json(
@@ -71,7 +89,7 @@ def main(arguments):
         papers = [
             {"name": f"{name} (paper)", **row} for name, row in paper.items()
         ]
-        print(table(rows + papers, title), flush=True)
+        print(markdown_table(rows + papers, title), flush=True)
         report.main([str(output)])
     return rows
 
@@ -228,7 +246,7 @@ class Step:
             )
             for number, (name, metrics) in enumerate(lists.items()):
                 suffix = f"_{name}" if number else ""
-                row |= {k + suffix: v for k, v in metrics.items()}
+                row |= {k + suffix: metrics[k] for k in VERIFICATION_METRICS}
         if (self.folder / "labels").is_dir():  # made by the stage itself
             labels = history[-1]
         elif not self.clusters:
@@ -243,42 +261,16 @@ class Step:
 
     def call(self, function, yaml, options):
         """A script's main, with the options that its YAML has."""
+        return function(self.arguments(yaml, options))
+
+    def arguments(self, yaml, options):
+        """Command line of a script: the options that its YAML has."""
         keys = yaml_keys(yaml)
         options = {**self.options, **options}
         arguments = [
             f"--{key}={value}" for key, value in options.items() if key in keys
         ]
-        return function([yaml, *self.overrides, *arguments, *self.run_options])
-
-
-def table(rows, title):
-    """The rows as a Markdown table.
-
-    Example
-    -------
-    >>> print(table([{"name": "dino", "eer": 9.5}], "Mini"))
-    Mini
-    <BLANKLINE>
-    | name | eer |
-    |---|---|
-    | dino | 9.5 |
-    """
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns.sort(key=lambda key: key == "seconds")
-
-    def cell(value):
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    lines = [
-        title,
-        "",
-        "| " + " | ".join(columns) + " |",
-        "|" + "---|" * len(columns),
-    ]
-    for row in rows:
-        cells = [cell(row.get(key, "")) for key in columns]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        return [yaml, *self.overrides, *arguments, *self.run_options]
 
 
 if __name__ == "__main__":
