@@ -1,11 +1,13 @@
 """Files and folders that are either whole or absent."""
 
 import contextlib
+import csv
 import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
@@ -87,7 +89,69 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}): delete it and run again"
         ) from error
+
+
+def read_table(path):
+    """Reads a CSV file of which every row has as many fields as the header.
+
+    Arguments
+    ---------
+    path : str or Path
+
+    Returns
+    -------
+    header : list of str
+    rows : list of list of str
+
+    Raises
+    ------
+    ValueError
+        In one line that names the file.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a table in UTF-8: {error}") from None
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError(f"{path} has a broken row: make it again")
+    return header, rows
+
+
+def read_array(path, num_dims):
+    """Reads a ``.npy`` file of finite numbers.
+
+    Arguments
+    ---------
+    path : str or Path
+    num_dims : int
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    ValueError
+        In one line that names the file.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+        finite = array.ndim == num_dims and np.isfinite(array).all()
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # bytes that are no array can raise anything
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} is not an array, or damaged ({reason}): make it again"
+        ) from None
+    if not finite:
+        raise ValueError(
+            f"{path} must hold finite numbers in {num_dims} dimensions: make "
+            "it again"
+        )
+    return array

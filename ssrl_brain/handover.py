@@ -7,16 +7,22 @@ Encoder folder: ``hyperparams.yaml``, ``embedding_model.ckpt``, see
 
 import csv
 from pathlib import Path
-from pickle import UnpicklingError  # torch.load's error, nothing else
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from ssrl_brain.files import atomic_folder, read_json, write_json
+from ssrl_brain.files import (
+    atomic_folder,
+    read_array,
+    read_json,
+    read_table,
+    write_json,
+)
 from ssrl_brain.models import load_centroids_
+from ssrl_brain.trust import read_weights
 
 COLUMNS = ["ID", "pseudo_label", "distance", "keep"]
+AGAIN = "run pseudo_label.py again"
 
 
 class PseudoLabels(NamedTuple):
@@ -113,36 +119,38 @@ def read_pseudo_labels(folder, table):
             "`python pseudo_label.py --encoder_folder=... "
             f"--label_folder={folder}`"
         )
+    if not isinstance(source, dict):
+        raise ValueError(f"{folder}/source.json is damaged: {AGAIN}")
     if source.get("utterances") != table.fingerprint():
         raise ValueError(
             f"{folder} was made from another utterance table "
-            f"({source.get('num_utterances')} utterances, now {len(table)}): "
-            "run pseudo_label.py again"
+            f"({source.get('num_utterances')!s:.20} utterances, now "
+            f"{len(table)}): {AGAIN}"
         )
-    with open(folder / "pseudo_labels.csv", newline="", encoding="utf-8") as f:
-        reader = csv.reader(f)
-        header, rows = next(reader, None), list(reader)
-    if header != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+    header, rows = read_table(folder / "pseudo_labels.csv")
+    if header != COLUMNS:
         raise ValueError(
             f"{folder}/pseudo_labels.csv must have the columns "
-            f"{','.join(COLUMNS)}: run pseudo_label.py again"
+            f"{','.join(COLUMNS)}: {AGAIN}"
         )
     if [row[0] for row in rows] != list(table.ids):
         raise ValueError(
             f"{folder}/pseudo_labels.csv does not list the utterances of the "
-            "table in their order: run pseudo_label.py again"
+            f"table in their order: {AGAIN}"
         )
-    centroids = np.load(folder / "centroids.npy", allow_pickle=False)
+    centroids = read_array(folder / "centroids.npy", num_dims=2)
     try:
         labels = np.array([row[1] for row in rows], dtype=np.int64)
         distances = np.array([row[2] for row in rows], dtype=np.float64)
         keep = np.array([row[3] for row in rows], dtype=np.int64).astype(bool)
-    except ValueError as error:
-        raise ValueError(f"{folder}/pseudo_labels.csv: {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{folder}/pseudo_labels.csv: {error}: {AGAIN}"
+        ) from None
     if labels.min() < 0 or labels.max() >= len(centroids):
         raise ValueError(
             f"{folder}: labels must lie in 0..{len(centroids) - 1}, found "
-            f"{labels.min()}..{labels.max()}: run pseudo_label.py again"
+            f"{labels.min()}..{labels.max()}: {AGAIN}"
         )
     return PseudoLabels(labels, distances, keep, centroids, source)
 
@@ -171,12 +179,7 @@ def load_encoder_(encoder, folder):
             "give --encoder_folder=<output folder of a stage>/export, made "
             "for instance by `python train.py hparams/dino.yaml ...`"
         )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError):
-        raise ValueError(
-            f"{path} is not a file of weights, or damaged: export it again"
-        ) from None
+    state = read_weights(path)
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:

@@ -6,13 +6,30 @@ line, so that an interrupted run leaves the same log as an uninterrupted one.
 """
 
 import json
+import re
 from pathlib import Path
 
-from speechbrain.utils.logger import get_logger
+from speechbrain.utils.logger import get_environment_description, get_logger
 
 from ssrl_brain.files import write_text
 
 logger = get_logger(__name__)
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def write_environment(folder):
+    """Writes ``env.log``: versions, without the secrets of their addresses.
+
+    A package installed from an address is listed with it, and that of a
+    private repository may hold a token.
+
+    Arguments
+    ---------
+    folder : str
+        Output folder of a stage.
+    """
+    description = get_environment_description()
+    write_text(Path(folder) / "env.log", CREDENTIALS.sub("", description))
 
 
 def read_history(folder):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import train
 
 from ssrl_brain.log import EpochLog, as_text, read_history
 
@@ -42,3 +43,26 @@ def test_tensorboard_has_the_numbers_only(tmp_path):
     assert sorted(events.Tags()["scalars"]) == ["epoch", "loss"]
     found = [(e.step, e.value) for e in events.Scalars("loss")]
     assert found == [(1, 0.5), (2, 0.25)]
+
+
+TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
+
+
+def test_no_token_reaches_a_file(start, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    package = f"-e git+https://me:{TOKEN}@example.org/x.git@1234#egg=x\n"
+    monkeypatch.setattr(
+        "speechbrain.utils.logger.run_shell",
+        lambda line: (f"{package}torch==1\n".encode(), b"", 0),
+    )
+    options = {**start, "number_of_epochs": 0}
+    train.main(command("contrastive.yaml", **options, output_folder=tmp_path))
+    written = {
+        path: path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    environment = written[tmp_path / "env.log"].decode()
+    assert "-e git+https://example.org/x.git@1234#egg=x\n" in environment
+    assert "torch==1" in environment and (tmp_path / "log.txt") in written
+    assert not any(TOKEN.encode() in content for content in written.values())

@@ -144,7 +144,7 @@ def printable(name):
     >>> printable("a\nb.wav")
     'a\\nb.wav'
     """
-    if is_writable_name(name):
+    if not name or is_writable_name(name):
         return name
     return name.encode("unicode_escape", "backslashreplace").decode("ascii")
 

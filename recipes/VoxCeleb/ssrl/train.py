@@ -26,6 +26,7 @@ from speechbrain.utils.distributed import run_on_main
 from ssrl_brain import cli
 from ssrl_brain.distributed import join_group
 from ssrl_brain.files import write_text
+from ssrl_brain.log import write_environment
 
 
 def main(arguments):
@@ -37,7 +38,8 @@ def main(arguments):
     run_on_main(hparams["prepare"])
     hparams["initialise"]()
     output = Path(hparams["output_folder"])
-    sb.create_experiment_directory(experiment_directory=str(output))
+    sb.create_experiment_directory(str(output), save_env_desc=False)
+    run_on_main(write_environment, args=[output])
     run_on_main(
         write_text,
         args=[

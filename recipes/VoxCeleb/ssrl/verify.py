@@ -42,7 +42,11 @@ def main(arguments):
     if not lists:
         raise ValueError("no trial list: give --trial_lists=/path/to/list.txt")
     table = Utterances.from_csv(Path(hparams["prepared_folder"]) / "test.csv")
-    encoder = ExportedEncoder(hparams["encoder_folder"], run_options.device)
+    encoder = ExportedEncoder(
+        hparams["encoder_folder"],
+        run_options.device,
+        hparams["trust_encoder"],
+    )
     embeddings = encoder.embed(
         table,
         hparams["data_folder"],
