@@ -104,7 +104,7 @@ def load(hparams_file, overrides):
     -------
     dict
     """
-    text, overrides = _with_blocks(hparams_file, overrides)
+    text, overrides = with_blocks(hparams_file, overrides)
     try:
         return load_hyperpyyaml(text, overrides)
     except pydoc.ErrorDuringImport as error:  # an optional package
@@ -120,10 +120,10 @@ def load(hparams_file, overrides):
 
 def resolved_yaml(hparams_file, overrides):
     """Text of a HyperPyYAML file with overrides and references filled in."""
-    return resolve_references(*_with_blocks(hparams_file, overrides)).read()
+    return resolve_references(*with_blocks(hparams_file, overrides)).read()
 
 
-def _with_blocks(hparams_file, overrides):
+def with_blocks(hparams_file, overrides):
     """(text with tagged overrides in place, the other overrides)
 
     HyperPyYAML merges the arguments of a tagged override into the block that
