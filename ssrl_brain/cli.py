@@ -155,10 +155,25 @@ def one_line_errors(arguments):
     except (ValueError, FileNotFoundError, FileExistsError, OSError) as error:
         if "--debug" in arguments:
             raise
-        message = " ".join(str(error).split())
-        sys.exit(f"error: {message}")
+        sys.exit(f"error: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit("interrupted: the same command goes on from the checkpoint")
+
+
+def one_line(error):
+    r"""Message of an error; of one in a reading process, without its traceback.
+
+    Example
+    -------
+    >>> one_line(ValueError("Caught ...\nOriginal Traceback ...\nOSError: a\n"))
+    'a'
+    >>> one_line(ValueError("a  b\nc"))
+    'a b c'
+    """
+    message = str(error)
+    if "\nOriginal Traceback" in message:  # as the data loader puts it
+        message = message.strip().rsplit("\n", 1)[-1].partition(": ")[2]
+    return " ".join(message.split())
 
 
 def print_help(arguments, text):
