@@ -156,6 +156,13 @@ def one_line_errors(arguments):
         if "--debug" in arguments:
             raise
         sys.exit(f"error: {one_line(error)}")
+    except (MemoryError, RuntimeError) as error:
+        if "--debug" in arguments or not is_out_of_memory(error):
+            raise
+        sys.exit(
+            f"error: {one_line(error)}: not enough memory, lower --batch_size "
+            "or --num_workers"
+        )
     except KeyboardInterrupt:
         sys.exit("interrupted: the same command goes on from the checkpoint")
 
@@ -174,6 +181,26 @@ def one_line(error):
     if "\nOriginal Traceback" in message:  # as the data loader puts it
         message = message.strip().rsplit("\n", 1)[-1].partition(": ")[2]
     return " ".join(message.split())
+
+
+def is_out_of_memory(error):
+    """Whether memory ran out: here, on the device, or in a reading process.
+
+    Example
+    -------
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried ..."))
+    True
+    >>> is_out_of_memory(RuntimeError("shapes differ"))
+    False
+    """
+    return isinstance(error, MemoryError) or any(
+        words in str(error)
+        for words in (
+            "out of memory",
+            "can't allocate memory",
+            "is killed by signal: Killed",
+        )
+    )
 
 
 def print_help(arguments, text):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import fcntl
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ def atomic_folder(folder):
     """A temporary sibling that takes the folder's place on success.
 
     What a killed run left behind is removed first, so only one process at a
-    time may write a folder.
+    time may write a folder, see ``locked``.
 
     Arguments
     ---------
@@ -34,6 +35,8 @@ def atomic_folder(folder):
     ------
     ValueError
         If there is a file of that name.
+    OSError
+        If it cannot be written, naming it; what was there before stays.
 
     Example
     -------
@@ -55,7 +58,8 @@ def atomic_folder(folder):
             shutil.rmtree(leftover)
     partial.mkdir()
     try:
-        yield partial
+        with naming_failed_writes(folder):
+            yield partial
     except BaseException:
         shutil.rmtree(partial)
         raise
@@ -66,14 +70,108 @@ def atomic_folder(folder):
         shutil.rmtree(replaced)
 
 
+@contextlib.contextmanager
+def locked(folder):
+    """Waits until no other process writes a folder.
+
+    The lock is a file beside it, held by the system for as long as the
+    process lives: one that is killed leaves no lock behind.
+
+    Arguments
+    ---------
+    folder : str or Path
+
+    Example
+    -------
+    >>> with locked(Path(getfixture("tmp_path")) / "prepared"):
+    ...     pass
+    """
+    folder = Path(os.path.realpath(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    while True:
+        with open(lock, "a") as file:
+            _wait_for(file, folder)
+            if not _is_same_file(file, lock):  # its last holder removed it
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink()
+            return
+
+
+def _is_same_file(file, path):
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _wait_for(file, folder):
+    """Takes the lock of an open file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.info(f"Waiting for another process that writes {folder}")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:  # some network disks have no locks
+        logger.warning(
+            f"{folder} cannot be locked ({error.strerror}): let no other "
+            "process write it meanwhile"
+        )
+
+
+@contextlib.contextmanager
+def naming_failed_writes(path):
+    """Has the error of a failed write say where and why.
+
+    A full disk is told without a name, by NumPy without the reason, and by
+    PyTorch as a failed assertion.
+
+    Arguments
+    ---------
+    path : str or Path
+        What is being written.
+
+    Raises
+    ------
+    OSError
+
+    Example
+    -------
+    >>> with naming_failed_writes("a/b"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'a/b'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        if error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(
+            f"{path} cannot be written, is the disk full? ({error})"
+        ) from error
+    except RuntimeError as error:
+        if "inline_container" not in str(error):
+            raise
+        raise OSError(
+            f"{path} cannot be written, is the disk full? (torch.save failed)"
+        ) from error
+
+
 def write_text(path, text):
     """Writes a file so that it is never seen half-written."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with naming_failed_writes(path):
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ssrl_brain.files import (
     atomic_folder,
+    locked,
     read_array,
     read_json,
     read_table,
@@ -65,7 +66,7 @@ def write_pseudo_labels(
         "num_utterances": len(table),
         "num_clusters": len(centroids),
     }
-    with atomic_folder(folder) as temporary:
+    with locked(folder), atomic_folder(folder) as temporary:
         if embeddings is not None:
             np.save(temporary / "embeddings.npy", np.float32(embeddings))
         np.save(temporary / "centroids.npy", np.float32(centroids))
