@@ -14,6 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from speechbrain.utils.run_opts import RunOptions
 
+from ssrl_brain.distributed import end_all_ranks
+
 # What makes the inputs that a stage cannot do without.
 HINTS = {
     "data_folder": ", any folder of audio",
@@ -152,19 +154,38 @@ def one_line_errors(arguments):
     """
     try:
         yield
-    except (ValueError, FileNotFoundError, FileExistsError, OSError) as error:
-        if "--debug" in arguments:
+    except SystemExit:
+        raise
+    except BaseException as error:
+        end_all_ranks(one_line(error))
+        message = mendable(error)
+        if message is None or "--debug" in arguments:
             raise
-        sys.exit(f"error: {one_line(error)}")
-    except (MemoryError, RuntimeError) as error:
-        if "--debug" in arguments or not is_out_of_memory(error):
-            raise
-        sys.exit(
-            f"error: {one_line(error)}: not enough memory, lower --batch_size "
-            "or --num_workers"
-        )
-    except KeyboardInterrupt:
-        sys.exit("interrupted: the same command goes on from the checkpoint")
+        sys.exit(message)
+
+
+def mendable(error):
+    """One line about an error that a user can mend; None about others.
+
+    Example
+    -------
+    >>> mendable(ValueError("a is not b"))
+    'error: a is not b'
+    >>> mendable(MemoryError("a"))
+    'error: a: not enough memory, lower --batch_size or --num_workers'
+    >>> mendable(TypeError("a"))
+    """
+    if isinstance(error, (ValueError, OSError)):
+        return f"error: {one_line(error)}"
+    if isinstance(error, (MemoryError, RuntimeError)):
+        if is_out_of_memory(error):
+            return (
+                f"error: {one_line(error)}: not enough memory, lower "
+                "--batch_size or --num_workers"
+            )
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted: the same command goes on from the checkpoint"
+    return None
 
 
 def one_line(error):

@@ -5,6 +5,7 @@ the new one. ``conditions.json`` of the output folder tells.
 """
 
 import hashlib
+import math
 from importlib.metadata import version
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def plain(node):
     elif tag is not None:
         return f"{tag} {node.value}".strip()
     else:
+        if isinstance(node, float) and not math.isfinite(node):
+            return str(node)  # JSON has no infinity
         for kind in (bool, int, float, str):  # without the marks of the file
             if isinstance(node, kind):
                 return kind(node)
