@@ -54,6 +54,17 @@ def make_brain(prototypes, device):
     return brain
 
 
+def make_batch(batch_size):
+    """2 x 3 s and 4 x 2 s of noise per utterance, as a ``CropBatch``."""
+    return CropBatch(
+        torch.arange(batch_size),
+        (
+            ViewBatch(torch.randn(batch_size, 2, 48000)),
+            ViewBatch(torch.randn(batch_size, 4, 32000)),
+        ),
+    )
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -67,13 +78,7 @@ def main():
     options = parser.parse_args()
     cli.keep_freed_memory()
     brain = make_brain(options.prototypes, options.device)
-    batch = CropBatch(
-        torch.arange(options.batch_size),
-        (
-            ViewBatch(torch.randn(options.batch_size, 2, 48000)),
-            ViewBatch(torch.randn(options.batch_size, 4, 32000)),
-        ),
-    )
+    batch = make_batch(options.batch_size)
 
     def step():
         brain.step += 1

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from ssrl_brain.faster import make_faster_
+
 
 class EncoderWithHead(torch.nn.Module):
     """A speaker encoder and what is trained on top of it.
@@ -32,7 +34,7 @@ class EncoderWithHead(torch.nn.Module):
 
     def __init__(self, encoder, head, dropout=0.0):
         super().__init__()
-        self.encoder = encoder
+        self.encoder = make_faster_(encoder)
         self.head = head
         self.dropout = torch.nn.Dropout(dropout)
         self.always_eval = [
