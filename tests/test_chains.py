@@ -55,6 +55,7 @@ def test_every_step_can_be_built(path, tmp_path):
     for step in chain["steps"]:
         runner = pipeline.Step(step, chain, tmp_path, SMALL, [])
         runner.options["data_folder"] = tmp_path
+        runner.options.setdefault("label_folder", tmp_path)
         built = []
 
         def build(arguments, built=built):
