@@ -5,7 +5,7 @@ import shutil
 
 import yaml
 from speechbrain.utils import checkpoints
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
 from ssrl_brain.files import naming_failed_writes
 
@@ -37,21 +37,25 @@ class Checkpointer(checkpoints.Checkpointer):
         OSError
             Naming the folder; earlier checkpoints are as they were.
         """
-        partial = self.checkpoints_dir / PARTIAL
         try:
             with naming_failed_writes(self.checkpoints_dir):
                 saved = super().save_checkpoint(*args, **kwargs)
-                if saved is None:  # not the main process
-                    return None
-                for path in [*partial.iterdir(), partial]:
-                    to_disk(path)
-                path = super()._new_checkpoint_dirpath()
-                partial.rename(path)
-                to_disk(self.checkpoints_dir)
+                if saved is not None:  # on the main process
+                    saved = self._named(saved)
         except OSError:
-            if if_main_process():
-                shutil.rmtree(partial, ignore_errors=True)  # room for others
+            if if_main_process():  # room for others
+                shutil.rmtree(self.checkpoints_dir / PARTIAL, True)
             raise
+        ddp_barrier()  # all ranks find the same checkpoints from here on
+        return saved
+
+    def _named(self, saved):
+        """The checkpoint that was written, brought to the disk, renamed."""
+        for path in [*saved.path.iterdir(), saved.path]:
+            to_disk(path)
+        path = super()._new_checkpoint_dirpath()
+        saved.path.rename(path)
+        to_disk(self.checkpoints_dir)
         files = {k: path / v.name for k, v in saved.paramfiles.items()}
         return checkpoints.Checkpoint(path, saved.meta, files)
 

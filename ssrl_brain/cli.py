@@ -12,6 +12,7 @@ import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
 from ssrl_brain.distributed import end_all_ranks
@@ -175,7 +176,7 @@ def mendable(error):
     'error: a: not enough memory, lower --batch_size or --num_workers'
     >>> mendable(TypeError("a"))
     """
-    if isinstance(error, (ValueError, OSError)):
+    if isinstance(error, (ValueError, OSError, YAMLError)):
         return f"error: {one_line(error)}"
     if isinstance(error, (MemoryError, RuntimeError)):
         if is_out_of_memory(error):

@@ -6,30 +6,34 @@ line, so that an interrupted run leaves the same log as an uninterrupted one.
 """
 
 import json
-import re
+import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
-from speechbrain.utils.logger import get_environment_description, get_logger
+import torch
+from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.files import write_text
 
 logger = get_logger(__name__)
-CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def write_environment(folder):
-    """Writes ``env.log``: versions, without the secrets of their addresses.
+    """Writes ``env.log``: Python, CUDA, and the packages that there are.
 
-    A package installed from an address is listed with it, and that of a
-    private repository may hold a token.
+    The toolkit's asks ``pip freeze``, which takes a second and shows the
+    addresses of packages with the tokens that they may hold.
 
     Arguments
     ---------
     folder : str
         Output folder of a stage.
     """
-    description = get_environment_description()
-    write_text(Path(folder) / "env.log", CREDENTIALS.sub("", description))
+    packages = sorted(
+        {f"{found.name}=={found.version}" for found in distributions()}
+    )
+    lines = [f"Python {sys.version}", f"CUDA {torch.version.cuda}", *packages]
+    write_text(Path(folder) / "env.log", "".join(f"{x}\n" for x in lines))
 
 
 def read_history(folder):

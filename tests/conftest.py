@@ -154,19 +154,18 @@ def command():
     return arguments
 
 
-def make_start(root, corpus, **more):
+def make_start(root, corpus, more=()):
     """Makes what a stage may start from; returns the options with it."""
     import pseudo_label
     import train
 
-    options = {**corpus, **more, "prepared_folder": root / "prepared"}
-    train.main(
-        arguments(
-            "contrastive.yaml",
-            **{**options, "number_of_epochs": 0},
-            output_folder=root / "untrained",
-        )
+    options = {**corpus, "prepared_folder": root / "prepared"}
+    line = arguments(
+        "contrastive.yaml",
+        **{**options, "number_of_epochs": 0},
+        output_folder=root / "untrained",
     )
+    train.main([*line, *more])
     inputs = {
         **options,
         "encoder_folder": root / "untrained/export",

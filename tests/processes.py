@@ -5,6 +5,8 @@ nothing, so that they start at once and no thread is lost.
 """
 
 import collections
+import contextlib
+import faulthandler
 import functools
 import io
 import json
@@ -13,6 +15,7 @@ import os
 import pathlib
 import signal
 import socket
+import sys
 
 import conftest  # finds the recipe
 import faiss
@@ -20,6 +23,7 @@ import pipeline
 import pseudo_label
 import soundfile
 import torch
+import torch._dynamo  # else every process would import it in its first step
 import train
 import verify
 
@@ -27,7 +31,8 @@ import ssrl_brain.brains.ca_dino
 import ssrl_brain.brains.contrastive
 import ssrl_brain.brains.dlg_lc
 import ssrl_brain.brains.finetune
-import ssrl_brain.brains.ssrl  # noqa: F401
+import ssrl_brain.brains.ssrl
+import ssrl_brain.speakers  # noqa: F401
 from ssrl_brain import checkpoints, cli
 from ssrl_brain.brains.speaker import SpeakerBrain
 
@@ -35,8 +40,23 @@ SCRIPTS = {
     module.__name__: module
     for module in (train, pseudo_label, verify, pipeline)
 }
+TOO_LONG = 240  # seconds, for what takes a few
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["processes"])
+
+
+@contextlib.contextmanager
+def importable():
+    """The process that forks finds this module, like the one that asks it."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 # ------------------------------ being killed --------------------------------
@@ -104,6 +124,7 @@ def target(script, arguments, log, environment, kill_at, fail_at):
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.environ.update(environment)
+    faulthandler.dump_traceback_later(TOO_LONG, exit=True)
     os.chdir(conftest.RECIPE)
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
@@ -150,7 +171,8 @@ def start(script, arguments, log, environment=(), kill_at=None, fail_at=None):
         args=(script, arguments, log, dict(environment), kill_at, fail_at),
         daemon=False,
     )
-    process.start()
+    with importable():
+        process.start()
     return process
 
 
@@ -204,8 +226,6 @@ def results(folder):
         name = path.relative_to(folder).as_posix()
         if "/CKPT" in name:  # its name is the time
             name = "/".join([*name.split("/")[:-2], path.name])
-        if name.startswith("."):
-            continue
         if path.suffix in (".csv", ".txt") and path.name not in NOT_COMPARED:
             found[name] = path.read_bytes()
         elif path.suffix == ".npy":
