@@ -16,13 +16,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 from speechbrain.utils.run_opts import RunOptions
 
-# What a user can mend; anything else is a mistake of ours.
-USER_ERRORS = (
-    ValueError,
-    OSError,
-    YAMLError,
-    torch.OutOfMemoryError,
-)
+from ssrl_brain.distributed import end_all_ranks
+
 # What makes the inputs that a stage cannot do without.
 HINTS = {
     "data_folder": ", any folder of audio",
@@ -113,7 +108,7 @@ def load(hparams_file, overrides):
     -------
     dict
     """
-    text, overrides = _with_blocks(hparams_file, overrides)
+    text, overrides = with_blocks(hparams_file, overrides)
     try:
         return load_hyperpyyaml(text, overrides)
     except pydoc.ErrorDuringImport as error:  # an optional package
@@ -129,10 +124,10 @@ def load(hparams_file, overrides):
 
 def resolved_yaml(hparams_file, overrides):
     """Text of a HyperPyYAML file with overrides and references filled in."""
-    return resolve_references(*_with_blocks(hparams_file, overrides)).read()
+    return resolve_references(*with_blocks(hparams_file, overrides)).read()
 
 
-def _with_blocks(hparams_file, overrides):
+def with_blocks(hparams_file, overrides):
     """(text with tagged overrides in place, the other overrides)
 
     HyperPyYAML merges the arguments of a tagged override into the block that
@@ -161,19 +156,78 @@ def one_line_errors(arguments):
     """
     try:
         yield
-    except KeyboardInterrupt:
-        print(
-            "interrupted: the same command goes on from what is saved",
-            file=sys.stderr,
-        )
-        sys.exit(130)  # as shells count a program that Ctrl-C ended
-    except USER_ERRORS as error:
-        if "--debug" in arguments:
+    except SystemExit:
+        raise
+    except BaseException as error:
+        end_all_ranks(one_line(error))
+        if isinstance(error, KeyboardInterrupt):
+            print(
+                "interrupted: the same command goes on from what is saved",
+                file=sys.stderr,
+            )
+            sys.exit(130)  # as shells count a program that Ctrl-C ended
+        message = mendable(error)
+        if message is None or "--debug" in arguments:
             raise
-        message = " ".join(str(error).split())
-        if isinstance(error, torch.OutOfMemoryError):
-            message = f"lower --batch_size or --batch_seconds: {message}"
-        sys.exit(f"error: {message}")
+        sys.exit(message)
+
+
+def mendable(error):
+    """One line about an error that a user can mend; None about others.
+
+    Example
+    -------
+    >>> mendable(ValueError("a is not b"))
+    'error: a is not b'
+    >>> mendable(MemoryError("a")).partition(",")[0]
+    'error: a: not enough memory'
+    >>> mendable(TypeError("a"))
+    """
+    if isinstance(error, (ValueError, OSError, YAMLError)):
+        return f"error: {one_line(error)}"
+    if isinstance(error, (MemoryError, RuntimeError)):
+        if is_out_of_memory(error):
+            return (
+                f"error: {one_line(error)}: not enough memory, lower "
+                "--batch_size, --batch_seconds or --num_workers"
+            )
+    return None
+
+
+def one_line(error):
+    r"""Message of an error; of one in a reading process, without its traceback.
+
+    Example
+    -------
+    >>> one_line(ValueError("Caught ...\nOriginal Traceback ...\nOSError: a\n"))
+    'a'
+    >>> one_line(ValueError("a  b\nc"))
+    'a b c'
+    """
+    message = str(error)
+    if "\nOriginal Traceback" in message:  # as the data loader puts it
+        message = message.strip().rsplit("\n", 1)[-1].partition(": ")[2]
+    return " ".join(message.split())
+
+
+def is_out_of_memory(error):
+    """Whether memory ran out: here, on the device, or in a reading process.
+
+    Example
+    -------
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried ..."))
+    True
+    >>> is_out_of_memory(RuntimeError("shapes differ"))
+    False
+    """
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        words in str(error)
+        for words in (
+            "out of memory",
+            "can't allocate memory",
+            "is killed by signal: Killed",
+        )
+    )
 
 
 def print_help(arguments, text):

@@ -1,19 +1,67 @@
 """The few collective operations of training, no-ops on a single process."""
 
+import os
+import sys
+import threading
+import time
+
 import torch
 import torch.distributed as dist
 from speechbrain.utils.distributed import ddp_init_group
+
+FAILED = "ssrl_brain/failed"  # key of what the ranks tell each other
+POLL_SECONDS = 0.5
 
 
 def join_group(run_options):
     """Meets the other ranks that torchrun started, once per process.
 
+    From then on a rank that fails ends all of them, see ``end_all_ranks``:
+    those that wait for it in a collective operation would do so for hours.
+
     Arguments
     ---------
     run_options : speechbrain RunOptions
     """
-    if not dist.is_initialized():  # a chain runs several scripts in one
-        ddp_init_group(run_options)
+    if dist.is_initialized():  # a chain runs several scripts in one
+        return
+    ddp_init_group(run_options)
+    if num_ranks() > 1:
+        store = dist.distributed_c10d._get_default_store().clone()
+        threading.Thread(target=_watch, args=[store], daemon=True).start()
+
+
+def end_all_ranks(message):
+    """Ends the other ranks, which print why; a no-op on a single process.
+
+    Arguments
+    ---------
+    message : str
+    """
+    if num_ranks() == 1:
+        return
+    try:
+        store = dist.distributed_c10d._get_default_store()
+        store.compare_set(FAILED, "", f"{rank()} {message}")
+    except RuntimeError:  # the store is gone with the rank that kept it
+        return
+    time.sleep(3 * POLL_SECONDS)  # the others read it meanwhile
+
+
+def _watch(store):
+    """Ends this process when another rank has failed."""
+    while True:
+        time.sleep(POLL_SECONDS)
+        try:
+            if not store.check([FAILED]):
+                continue
+            number, _, message = store.get(FAILED).decode().partition(" ")
+        except RuntimeError:  # all is over
+            return
+        if int(number) != rank():
+            print(f"error: rank {number}: {message}", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(1)
 
 
 def num_ranks():

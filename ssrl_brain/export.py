@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.tag import Tag
 
-from ssrl_brain.files import atomic_folder, write_json
+from ssrl_brain.files import atomic_folder, locked, write_json
 
 PARTS = ("compute_features", "mean_var_norm", "embedding_model")
 # Comments speak of the stage that the lines were taken from.
@@ -132,7 +132,7 @@ def export_encoder(
         key: value.detach().cpu().clone()
         for key, value in encoder.state_dict().items()
     }
-    with atomic_folder(folder) as temporary:
+    with locked(folder), atomic_folder(folder) as temporary:
         text = io.StringIO()
         YAML().dump(content, text)
         (temporary / "hyperparams.yaml").write_text(

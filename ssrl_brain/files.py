@@ -1,11 +1,14 @@
 """Files and folders that are either whole or absent."""
 
 import contextlib
+import csv
+import fcntl
 import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
@@ -16,7 +19,7 @@ def atomic_folder(folder):
     """A temporary sibling that takes the folder's place on success.
 
     What a killed run left behind is removed first, so only one process at a
-    time may write a folder.
+    time may write a folder, see ``locked``.
 
     Arguments
     ---------
@@ -32,6 +35,8 @@ def atomic_folder(folder):
     ------
     ValueError
         If there is a file of that name.
+    OSError
+        If it cannot be written, naming it; what was there before stays.
 
     Example
     -------
@@ -53,7 +58,8 @@ def atomic_folder(folder):
             shutil.rmtree(leftover)
     partial.mkdir()
     try:
-        yield partial
+        with naming_failed_writes(folder):
+            yield partial
     except BaseException:
         shutil.rmtree(partial)
         raise
@@ -64,14 +70,108 @@ def atomic_folder(folder):
         shutil.rmtree(replaced)
 
 
+@contextlib.contextmanager
+def locked(folder):
+    """Waits until no other process writes a folder.
+
+    The lock is a file beside it, held by the system for as long as the
+    process lives: one that is killed leaves no lock behind.
+
+    Arguments
+    ---------
+    folder : str or Path
+
+    Example
+    -------
+    >>> with locked(Path(getfixture("tmp_path")) / "prepared"):
+    ...     pass
+    """
+    folder = Path(os.path.realpath(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    while True:
+        with open(lock, "a") as file:
+            _wait_for(file, folder)
+            if not _is_same_file(file, lock):  # its last holder removed it
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink()
+            return
+
+
+def _is_same_file(file, path):
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _wait_for(file, folder):
+    """Takes the lock of an open file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.info(f"Waiting for another process that writes {folder}")
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:  # some network disks have no locks
+        logger.warning(
+            f"{folder} cannot be locked ({error.strerror}): let no other "
+            "process write it meanwhile"
+        )
+
+
+@contextlib.contextmanager
+def naming_failed_writes(path):
+    """Has the error of a failed write say where and why.
+
+    A full disk is told without a name, by NumPy without the reason, and by
+    PyTorch as a failed assertion.
+
+    Arguments
+    ---------
+    path : str or Path
+        What is being written.
+
+    Raises
+    ------
+    OSError
+
+    Example
+    -------
+    >>> with naming_failed_writes("a/b"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'a/b'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        if error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(
+            f"{path} cannot be written, is the disk full? ({error})"
+        ) from error
+    except RuntimeError as error:
+        if "inline_container" not in str(error):
+            raise
+        raise OSError(
+            f"{path} cannot be written, is the disk full? (torch.save failed)"
+        ) from error
+
+
 def write_text(path, text):
     """Writes a file so that it is never seen half-written."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with naming_failed_writes(path):
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -87,7 +187,69 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}): delete it and run again"
         ) from error
+
+
+def read_table(path):
+    """Reads a CSV file of which every row has as many fields as the header.
+
+    Arguments
+    ---------
+    path : str or Path
+
+    Returns
+    -------
+    header : list of str
+    rows : list of list of str
+
+    Raises
+    ------
+    ValueError
+        In one line that names the file.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a table in UTF-8: {error}") from None
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError(f"{path} has a broken row: make it again")
+    return header, rows
+
+
+def read_array(path, num_dims):
+    """Reads a ``.npy`` file of finite numbers.
+
+    Arguments
+    ---------
+    path : str or Path
+    num_dims : int
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Raises
+    ------
+    ValueError
+        In one line that names the file.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+        finite = array.ndim == num_dims and np.isfinite(array).all()
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # bytes that are no array can raise anything
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} is not an array, or damaged ({reason}): make it again"
+        ) from None
+    if not finite:
+        raise ValueError(
+            f"{path} must hold finite numbers in {num_dims} dimensions: make "
+            "it again"
+        )
+    return array

@@ -9,7 +9,6 @@ import csv
 import io
 import re
 from pathlib import Path
-from pickle import UnpicklingError  # torch.load's error, nothing else
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +16,19 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
 
-from ssrl_brain.files import atomic_folder, read_json, write_json
+from ssrl_brain.files import (
+    atomic_folder,
+    locked,
+    read_array,
+    read_json,
+    read_table,
+    write_json,
+)
 from ssrl_brain.models import load_centroids_
+from ssrl_brain.trust import check_layers, read_weights
 
 COLUMNS = ["ID", "pseudo_label", "distance", "keep"]
+AGAIN = "run pseudo_label.py again"
 
 
 class PseudoLabels(NamedTuple):
@@ -63,7 +71,7 @@ def write_pseudo_labels(
         "num_utterances": len(table),
         "num_clusters": len(centroids),
     }
-    with atomic_folder(folder) as temporary:
+    with locked(folder), atomic_folder(folder) as temporary:
         if embeddings is not None:
             np.save(temporary / "embeddings.npy", np.float32(embeddings))
         np.save(temporary / "centroids.npy", np.float32(centroids))
@@ -117,36 +125,38 @@ def read_pseudo_labels(folder, table):
             "`python pseudo_label.py --encoder_folder=... "
             f"--label_folder={folder}`"
         )
+    if not isinstance(source, dict):
+        raise ValueError(f"{folder}/source.json is damaged: {AGAIN}")
     if source.get("utterances") != table.fingerprint():
         raise ValueError(
             f"{folder} was made from another utterance table "
-            f"({source.get('num_utterances')} utterances, now {len(table)}): "
-            "run pseudo_label.py again"
+            f"({source.get('num_utterances')!s:.20} utterances, now "
+            f"{len(table)}): {AGAIN}"
         )
-    with open(folder / "pseudo_labels.csv", newline="", encoding="utf-8") as f:
-        reader = csv.reader(f)
-        header, rows = next(reader, None), list(reader)
-    if header != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+    header, rows = read_table(folder / "pseudo_labels.csv")
+    if header != COLUMNS:
         raise ValueError(
             f"{folder}/pseudo_labels.csv must have the columns "
-            f"{','.join(COLUMNS)}: run pseudo_label.py again"
+            f"{','.join(COLUMNS)}: {AGAIN}"
         )
     if [row[0] for row in rows] != list(table.ids):
         raise ValueError(
             f"{folder}/pseudo_labels.csv does not list the utterances of the "
-            "table in their order: run pseudo_label.py again"
+            f"table in their order: {AGAIN}"
         )
-    centroids = np.load(folder / "centroids.npy", allow_pickle=False)
+    centroids = read_array(folder / "centroids.npy", num_dims=2)
     try:
         labels = np.array([row[1] for row in rows], dtype=np.int64)
         distances = np.array([row[2] for row in rows], dtype=np.float64)
         keep = np.array([row[3] for row in rows], dtype=np.int64).astype(bool)
-    except ValueError as error:
-        raise ValueError(f"{folder}/pseudo_labels.csv: {error}") from error
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{folder}/pseudo_labels.csv: {error}: {AGAIN}"
+        ) from None
     if labels.min() < 0 or labels.max() >= len(centroids):
         raise ValueError(
             f"{folder}: labels must lie in 0..{len(centroids) - 1}, found "
-            f"{labels.min()}..{labels.max()}: run pseudo_label.py again"
+            f"{labels.min()}..{labels.max()}: {AGAIN}"
         )
     return PseudoLabels(labels, distances, keep, centroids, source)
 
@@ -200,12 +210,7 @@ def load_encoder_(encoder, folder):
             "give --encoder_folder=<output folder of a stage>/export, made "
             "for instance by `python train.py hparams/dino.yaml ...`"
         )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError):
-        raise ValueError(
-            f"{path} is not a file of weights, or damaged: export it again"
-        ) from None
+    state = read_weights(path)
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:
@@ -233,7 +238,7 @@ def check_features(folder, features, sample_rate):
     Raises
     ------
     ValueError
-        If the features differ.
+        If the features differ, or are made by something that is no network.
     """
     path = Path(folder) / "hyperparams.yaml"
     if not path.is_file():
@@ -247,6 +252,13 @@ def check_features(folder, features, sample_rate):
         text.write(part.getvalue())
         names = re.findall(r"<(\w+)", part.getvalue())
         needed += [name for name in dict.fromkeys(names) if name not in needed]
+    try:
+        check_layers(text.getvalue())
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: {error}: if you trust who made it, give a folder with "
+            "its embedding_model.ckpt alone"
+        ) from None
     found = load_hyperpyyaml(text.getvalue())
     theirs = [found[key] for key in own if key in found]
     generator = torch.Generator().manual_seed(0)

@@ -6,13 +6,34 @@ line, so that an interrupted run leaves the same log as an uninterrupted one.
 """
 
 import json
+import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
+import torch
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.files import write_text
 
 logger = get_logger(__name__)
+
+
+def write_environment(folder):
+    """Writes ``env.log``: Python, CUDA, and the packages that there are.
+
+    The toolkit's asks ``pip freeze``, which takes a second and shows the
+    addresses of packages with the tokens that they may hold.
+
+    Arguments
+    ---------
+    folder : str
+        Output folder of a stage.
+    """
+    packages = sorted(
+        {f"{found.name}=={found.version}" for found in distributions()}
+    )
+    lines = [f"Python {sys.version}", f"CUDA {torch.version.cuda}", *packages]
+    write_text(Path(folder) / "env.log", "".join(f"{x}\n" for x in lines))
 
 
 def read_history(folder):

@@ -6,12 +6,12 @@ weights are, and that no text tells about the machine.
 
 import re
 from pathlib import Path
-from pickle import UnpicklingError  # torch.load's error, nothing else
 
 import torch
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from speechbrain.utils.logger import get_logger
 
+from ssrl_brain.trust import read_weights
 from ssrl_brain.verification import ExportedEncoder
 
 logger = get_logger(__name__)
@@ -75,14 +75,7 @@ def check_folder(folder):
 
 def check_is_tensors(path):
     """Refuses weights with anything but tensors and plain numbers by name."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError):
-        raise ValueError(
-            f"{path} is not a file of weights, or damaged: export it again"
-        ) from None
-    if not isinstance(state, dict):
-        raise ValueError(f"{path} is no state_dict: export it again")
+    state = read_weights(path)
     for name, value in state.items():
         if not isinstance(value, (torch.Tensor, int, float)):
             raise ValueError(
@@ -96,7 +89,7 @@ def check_is_the_encoder(folder):
     model = ExportedEncoder(folder).model
     expected = set(model.mods["embedding_model"].state_dict())
     path = Path(folder) / "embedding_model.ckpt"
-    found = set(torch.load(path, map_location="cpu", weights_only=True))
+    found = set(read_weights(path))
     if found != expected:
         name = min(found ^ expected)
         raise ValueError(

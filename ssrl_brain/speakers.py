@@ -5,12 +5,12 @@ only reports less. One stage learns from them, fine-tuning with labels, by
 ``labelled_subset``.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
 from ssrl_brain.data.sampler import random_generator
+from ssrl_brain.files import read_table
 from ssrl_brain.metrics import label_quality, matched_labels, right_labels
 
 
@@ -47,11 +47,11 @@ def read_speakers(path, ids):
 
 def _speaker_names(path):
     """{ID: name of its speaker}"""
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"ID", "speaker"} <= set(reader.fieldnames or []):
-            raise ValueError(f"{path} must have the columns ID,speaker")
-        return {row["ID"]: row["speaker"] for row in reader}
+    header, rows = read_table(path)
+    if not {"ID", "speaker"} <= set(header):
+        raise ValueError(f"{path} must have the columns ID,speaker")
+    id, speaker = header.index("ID"), header.index("speaker")
+    return {row[id]: row[speaker] for row in rows}
 
 
 def labelled_subset(table, speakers_csv, fraction, seed):

@@ -14,6 +14,7 @@ from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.embed import embed
 from ssrl_brain.intervals import bootstrap, interval
 from ssrl_brain.metrics import score_trials, verification_metrics
+from ssrl_brain.trust import check_encoder_folder
 
 
 class Trials(NamedTuple):
@@ -199,20 +200,24 @@ class ExportedEncoder:
     ---------
     folder : str
     device : str
+    trusted : bool
+        Loads whatever the folder names, without a look at it.
 
     Raises
     ------
-    FileNotFoundError
-        If the folder is not an encoder folder.
+    FileNotFoundError, ValueError
+        If the folder is not an encoder folder, or not a harmless one.
     """
 
-    def __init__(self, folder, device="cpu"):
+    def __init__(self, folder, device="cpu", trusted=False):
         self.folder = Path(folder)
         if not (self.folder / "hyperparams.yaml").is_file():
             raise FileNotFoundError(
                 f"{folder} is not an encoder folder (no hyperparams.yaml): "
                 "give the export folder of a stage or a SpeechBrain model"
             )
+        if not trusted:
+            check_encoder_folder(folder)
         source = str(self.folder.absolute())
         self.model = SpeakerRecognition.from_hparams(
             source=source,

@@ -89,13 +89,8 @@ def write(path, wave):
     soundfile.write(path, wave, RATE, subtype="PCM_16")
 
 
-@pytest.fixture(scope="session")
-def tiny_corpus(tmp_path_factory):
-    """Four training and three test voices in VoxCeleb's layout.
-
-    Returns the options that point a stage to it.
-    """
-    root = tmp_path_factory.mktemp("corpus")
+def make_corpus(root):
+    """Writes a corpus; returns the options that point a stage to it."""
     generator = np.random.default_rng(0)
     for speaker in range(7):
         for session in range(2):
@@ -132,6 +127,15 @@ def tiny_corpus(tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory):
+    """Four training and three test voices in VoxCeleb's layout.
+
+    Returns the options that point a stage to it.
+    """
+    return make_corpus(tmp_path_factory.mktemp("corpus"))
+
+
 def arguments(yaml, **options):
     """Command line of a script for a stage YAML and options."""
     keys = set(YAML().load(ROOT / "hparams" / yaml))
@@ -153,21 +157,18 @@ def command():
     return arguments
 
 
-@pytest.fixture(scope="session")
-def start(tiny_corpus, tmp_path_factory):
-    """An untrained encoder folder and a label folder made with it."""
+def make_start(root, corpus, more=()):
+    """Makes what a stage may start from; returns the options with it."""
     import pseudo_label
     import train
 
-    root = tmp_path_factory.mktemp("start")
-    options = {**tiny_corpus, "prepared_folder": root / "prepared"}
-    train.main(
-        arguments(
-            "contrastive.yaml",
-            **{**options, "number_of_epochs": 0},
-            output_folder=root / "untrained",
-        )
+    options = {**corpus, "prepared_folder": root / "prepared"}
+    line = arguments(
+        "contrastive.yaml",
+        **{**options, "number_of_epochs": 0},
+        output_folder=root / "untrained",
     )
+    train.main([*line, *more])
     inputs = {
         **options,
         "encoder_folder": root / "untrained/export",
@@ -175,3 +176,9 @@ def start(tiny_corpus, tmp_path_factory):
     }
     pseudo_label.main(arguments("pseudo_label.yaml", **inputs))
     return inputs
+
+
+@pytest.fixture(scope="session")
+def start(tiny_corpus, tmp_path_factory):
+    """An untrained encoder folder and a label folder made with it."""
+    return make_start(tmp_path_factory.mktemp("start"), tiny_corpus)

@@ -111,8 +111,9 @@ def test_errors_of_users_are_one_line():
         assert stop.value.code == "error: two lines"
     with pytest.raises(SystemExit) as stop, cli.one_line_errors([]):
         raise torch.OutOfMemoryError("2 GiB")
-    assert (
-        stop.value.code == "error: lower --batch_size or --batch_seconds: 2 GiB"
+    assert stop.value.code == (
+        "error: 2 GiB: not enough memory, lower --batch_size, --batch_seconds "
+        "or --num_workers"
     )
 
 

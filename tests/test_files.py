@@ -1,10 +1,20 @@
 """Folders and files that are whole or absent."""
 
+import multiprocessing
 import os
+import signal
+import sys
+import time
 
 import pytest
 
-from ssrl_brain.files import atomic_folder, read_json, write_json, write_text
+from ssrl_brain.files import (
+    atomic_folder,
+    locked,
+    read_json,
+    write_json,
+    write_text,
+)
 
 
 def make(folder, text="1"):
@@ -103,3 +113,57 @@ def test_json_without_standard_meaning_is_refused(tmp_path):
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(ValueError, match="x.json is not valid JSON"):
         read_json(tmp_path / "x.json")
+
+
+# --------------------------------- locks ------------------------------------
+
+
+def count_up(path):
+    """Adds one to a file in a way that two at once would spoil."""
+    with locked(path):
+        number = int(path.read_text())
+        time.sleep(0.002)
+        path.write_text(str(number + 1))
+
+
+def hold(path, held):
+    with locked(path):
+        held.set()
+        time.sleep(60)
+
+
+needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="forks")
+
+
+@needs_fork
+def test_a_lock_lets_one_process_in_at_a_time(tmp_path):
+    path = tmp_path / "number"
+    path.write_text("0")
+    context = multiprocessing.get_context("fork")
+    processes = [
+        context.Process(
+            target=lambda: [count_up(path) for _ in range(10)], daemon=True
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert path.read_text() == "40"
+    assert os.listdir(tmp_path) == ["number"]
+
+
+@needs_fork
+def test_a_killed_process_leaves_no_lock(tmp_path, caplog):
+    context = multiprocessing.get_context("fork")
+    held = context.Event()
+    process = context.Process(target=hold, args=(tmp_path / "p", held))
+    process.start()
+    assert held.wait(60)
+    assert (tmp_path / ".p.lock").exists()
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(60)
+    with locked(tmp_path / "p"):
+        pass
+    assert os.listdir(tmp_path) == []

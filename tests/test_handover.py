@@ -112,7 +112,7 @@ def edit(folder, old, new):
     "old, new, message",
     [
         ("ä/1,2,0,1\n", "", "does not list the utterances"),  # truncated
-        ("ä/1,2,0,1\n", "ä/1,2", "must have the columns"),
+        ("ä/1,2,0,1\n", "ä/1,2", "has a broken row"),
         ("pseudo_label,", "speaker,", "must have the columns"),
         ("a,2", "x,2", "does not list the utterances"),
         ("a,2", "a,3", "labels must lie in 0..2, found 0..3"),

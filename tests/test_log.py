@@ -1,8 +1,10 @@
 """What a run writes down."""
 
 import json
+from importlib.metadata import version
 
 import pytest
+import train
 
 from ssrl_brain.log import EpochLog, as_text, read_history
 
@@ -42,3 +44,23 @@ def test_tensorboard_has_the_numbers_only(tmp_path):
     assert sorted(events.Tags()["scalars"]) == ["epoch", "loss"]
     found = [(e.step, e.value) for e in events.Scalars("loss")]
     assert found == [(1, 0.5), (2, 0.25)]
+
+
+TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
+
+
+def test_no_token_reaches_a_file(start, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv("PIP_INDEX_URL", f"https://me:{TOKEN}@example.org")
+    options = {**start, "number_of_epochs": 0}
+    train.main(command("contrastive.yaml", **options, output_folder=tmp_path))
+    written = {
+        path: path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    environment = written[tmp_path / "env.log"].decode().splitlines()
+    assert f"torch=={version('torch')}" in environment
+    assert "://" not in "".join(environment)
+    assert (tmp_path / "log.txt") in written
+    assert not any(TOKEN.encode() in content for content in written.values())

@@ -247,8 +247,13 @@ def test_another_fraction_needs_another_folder(
     shutil.copytree(straight("finetune.yaml"), folder)
     before = (folder / "labelled_utterances.txt").read_text()
     options = {**start, "label_fraction": 1.0, "number_of_epochs": 3}
-    with pytest.raises(ValueError, match="another utterance table"):
-        train.main(command("finetune.yaml", **options, output_folder=folder))
+    for changes, message in [
+        ({}, "label_fraction=0.75, now 1.0"),
+        ({"allow_changes": True}, "another utterance table"),
+    ]:
+        line = command("finetune.yaml", **options, **changes)
+        with pytest.raises(ValueError, match=message):
+            train.main([*line, f"--output_folder={folder}"])
     assert (folder / "labelled_utterances.txt").read_text() == before
 
 

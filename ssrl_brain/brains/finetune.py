@@ -27,6 +27,7 @@ class FinetuneBrain(SpeakerBrain):
         rows, speakers = self.hparams.labelled(table)
         self.speakers = torch.from_numpy(speakers).to(self.device)
         dataset.utterances = table.subset(rows)
+        dataset.labels = speakers
         logger.warning(
             "Fine-tuning learns from true speakers (no other stage does): "
             "%d speakers of %d of the %d training utterances",

@@ -3,7 +3,6 @@
 import torch
 
 from ssrl_brain.brains.speaker import SpeakerBrain
-from ssrl_brain.distributed import mean_over_ranks
 from ssrl_brain.handover import read_pseudo_labels
 
 
@@ -34,7 +33,6 @@ class PseudoLabelBrain(SpeakerBrain):
         return self.hparams.margin_loss(logits, labels).mean()
 
     def end_epoch(self, epoch):
-        """Tells the learning rate how training gets on, on all ranks alike."""
-        loss = torch.tensor(float(self.avg_train_loss), device=self.device)
-        self.hparams.lr_schedule.observe(mean_over_ranks(loss).item())
+        """Tells the learning rate how training gets on."""
+        self.hparams.lr_schedule.observe(self.avg_train_loss)
         return {}

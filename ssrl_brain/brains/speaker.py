@@ -24,7 +24,7 @@ from ssrl_brain import ema
 from ssrl_brain.data.augment import augmented
 from ssrl_brain.data.sampler import EpochBatchSampler
 from ssrl_brain.data.views import collate, move
-from ssrl_brain.distributed import num_ranks, rank
+from ssrl_brain.distributed import mean_over_ranks, num_ranks, rank
 from ssrl_brain.export import export_encoder
 from ssrl_brain.log import read_history
 
@@ -171,6 +171,11 @@ class SpeakerBrain(sb.Brain):
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1
 
+    def update_average(self, loss, avg_loss):
+        """Of all ranks: neither logs nor schedules tell how many there are."""
+        loss = mean_over_ranks(loss.to(self.device))
+        return super().update_average(loss, avg_loss)
+
     def adjust_gradients(self):
         """Hook: between backward and clipping."""
 
@@ -254,9 +259,11 @@ class SpeakerBrain(sb.Brain):
     # ---- checkpoints ----
 
     def _should_save_intra_epoch_ckpt(self, *when):
-        whole = self.step % self.grad_accumulation_factor == 0
+        """Never between accumulated gradients: no checkpoint has them."""
+        if self.step % self.grad_accumulation_factor:
+            return False
         return super()._should_save_intra_epoch_ckpt(*when) or (
-            self.interrupted and whole and self.checkpointer is not None
+            self.interrupted and self.checkpointer is not None
         )
 
     def _save_intra_epoch_ckpt(self):

@@ -5,6 +5,8 @@ import soundfile
 import torch
 import torchaudio
 
+REMEDY = "put the file back, or prepare again and use a new --output_folder"
+
 
 def length_at(num_frames, sample_rate, target_rate):
     """Length in samples that a file has after resampling.
@@ -43,7 +45,8 @@ def read_excerpts(path, starts, length, num_frames, sample_rate, target_rate):
     Raises
     ------
     ValueError
-        If the file cannot be read or is shorter than the table says.
+        If the file cannot be read, is shorter than the table says, or holds
+        what is no number.
     """
     total = length_at(num_frames, sample_rate, target_rate)
     starts = list(starts)
@@ -62,8 +65,10 @@ def read_excerpts(path, starts, length, num_frames, sample_rate, target_rate):
                     )
     except (soundfile.LibsndfileError, OSError) as error:
         raise ValueError(
-            f"{path} cannot be read any more ({error}): prepare the data again"
+            f"{path} cannot be read any more ({error}): {REMEDY}"
         ) from error
+    if not np.isfinite(excerpts).all():
+        raise ValueError(f"{path} holds NaN or infinity by now: {REMEDY}")
     return excerpts
 
 
@@ -91,7 +96,6 @@ def _read(file, start, length, sample_rate, target_rate):
     missing = length - len(samples)
     if missing > 1:
         raise ValueError(
-            f"{file.name} is shorter than when it was prepared: "
-            "prepare the data again"
+            f"{file.name} is shorter than when it was prepared: {REMEDY}"
         )
     return np.pad(samples, (0, missing), mode="edge") if missing else samples

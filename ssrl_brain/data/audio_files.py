@@ -18,6 +18,7 @@ SUFFIXES = frozenset(
 )
 UNREADABLE_SUFFIXES = frozenset([".m4a", ".mp4", ".aac", ".wma", ".webm"])
 EXCERPT_SECONDS = 0.1
+MAX_LEVEL = 1e6  # of floats; the power of a sample must not overflow
 BLOCK_FRAMES = 1 << 18
 # Programs that write to a pipe cannot know the length: they leave about 2 or
 # 4 GB in the header, which promises nothing.
@@ -93,8 +94,14 @@ def list_audio(folder, key="data_folder"):
         if (status.st_dev, status.st_ino) in seen:  # a link to a known folder
             continue
         seen.add((status.st_dev, status.st_ino))
-        with os.scandir(current) as items:
-            items = sorted(items, key=lambda item: item.name, reverse=True)
+        try:
+            with os.scandir(current) as items:
+                items = sorted(items, key=lambda item: item.name, reverse=True)
+        except OSError as error:  # a folder that others keep to themselves
+            if not prefix:
+                raise
+            excluded.append((prefix, f"unreadable: {error.strerror}"))
+            continue
         for item in items:
             path = prefix + item.name
             suffix = os.path.splitext(item.name)[1].lower()
@@ -144,7 +151,7 @@ def printable(name):
     >>> printable("a\nb.wav")
     'a\\nb.wav'
     """
-    if is_writable_name(name):
+    if not name or is_writable_name(name):
         return name
     return name.encode("unicode_escape", "backslashreplace").decode("ascii")
 
@@ -187,7 +194,17 @@ def check_audio(path, min_seconds=1.0, silence_level=1e-4):
     except (OSError, RuntimeError) as error:  # LibsndfileError is the latter
         text = " ".join(str(error).replace(path, "").split())
         text = text.replace("Error opening '': ", "")
-        return AudioCheck(0, 0, f"unreadable: {text or 'damaged'}")
+        text = why_not_opened(path) or text or "damaged"
+        return AudioCheck(0, 0, f"unreadable: {text}")
+
+
+def why_not_opened(path):
+    """The system's word for a file that it does not open, else ""."""
+    try:
+        open(path, "rb").close()
+    except OSError as error:
+        return error.strerror
+    return ""
 
 
 def reason_to_exclude(audio, min_seconds, silence_level):
@@ -217,7 +234,7 @@ def reason_to_exclude(audio, min_seconds, silence_level):
 
 
 def whole_file_reason(audio, silence_level):
-    """ "silent", "NaN or infinite" or "", after reading everything."""
+    """Why samples are of no use; "" if they are. Reads everything."""
     audio.seek(0)
     lowest, highest = np.inf, -np.inf
     while len(block := audio.read(BLOCK_FRAMES, "float32", always_2d=True)):
@@ -226,6 +243,8 @@ def whole_file_reason(audio, silence_level):
             return "NaN or infinite"
         lowest = min(lowest, block.min())
         highest = max(highest, block.max())
+    if max(-lowest, highest) > MAX_LEVEL:
+        return "far beyond full scale"
     return "silent" if highest - lowest < 2 * silence_level else ""
 
 

@@ -5,13 +5,16 @@ worker; here a corpus of 1.1 million utterances takes some dozens of
 megabytes, and forked workers share them.
 """
 
-import csv
 import hashlib
 from pathlib import Path
 
 import numpy as np
 
+from ssrl_brain.data.audio_files import printable
+from ssrl_brain.files import read_table
+
 COLUMNS = ["ID", "wav", "duration", "num_frames", "sample_rate", "session"]
+MAX_RATE = 10**6  # Hz
 
 
 class Strings:
@@ -98,27 +101,34 @@ class Utterances:
                 f"{path} does not exist: prepare the data first "
                 "(any stage does it when --data_folder is given)"
             )
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.reader(file)
-            header = next(reader, None)
-            if header != COLUMNS:
-                raise ValueError(
-                    f"{path}: expected the columns {','.join(COLUMNS)}, "
-                    f"found {','.join(header or ['nothing'])}: prepare again"
-                )
-            rows = list(reader)
+        header, rows = read_table(path)
+        if header != COLUMNS:
+            raise ValueError(
+                f"{path}: expected the columns {','.join(COLUMNS)}, "
+                f"found {printable(','.join(header)[:80]) or 'nothing'}: "
+                "prepare again"
+            )
         if not rows:
             raise ValueError(f"{path} has no utterance: check --data_folder")
-        if any(len(row) != len(COLUMNS) for row in rows):
-            raise ValueError(f"{path} has a broken row: prepare again")
         ids, paths, _, frames, rates, sessions = zip(*rows, strict=True)
+        outside = next((wav for wav in paths if leads_out(wav)), None)
+        if outside is not None:
+            raise ValueError(
+                f"{path} names {outside[:80]!r}, which is not inside the data "
+                "folder: prepare again"
+            )
         try:
             frames, rates, sessions = (
                 np.array(column, dtype=np.int64)
                 for column in (frames, rates, sessions)
             )
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{path}: {error}: prepare again") from None
+        if frames.min() < 1 or not 1 <= rates.min() <= rates.max() <= MAX_RATE:
+            raise ValueError(
+                f"{path} has an utterance without length or sampling rate: "
+                "prepare again"
+            )
         return cls(ids, paths, frames, rates, sessions)
 
     def __len__(self):
@@ -156,3 +166,14 @@ class Utterances:
         digest.update(self.ids.bytes.tobytes())
         digest.update(self.num_frames.tobytes())
         return digest.hexdigest()
+
+
+def leads_out(path):
+    """Whether a relative path leaves the folder it is meant to be in.
+
+    Example
+    -------
+    >>> [leads_out(path) for path in ("a/..b.wav", "/a", "a/../../b")]
+    [False, True, True]
+    """
+    return path.startswith("/") or ".." in path.split("/")

@@ -105,6 +105,6 @@ def test_files_that_changed_since_preparation(tmp_path, damage):
         soundfile.write(path, np.ones(4000), RATE)
     num_frames = 8000 if damage == "half gone" else 4010
     start = 6000 if damage == "half gone" else 3000
-    with pytest.raises(ValueError, match="a.wav.*prepare the data again") as e:
+    with pytest.raises(ValueError, match="a.wav.*prepare again") as e:
         read_excerpts(str(path), [start], 1010, num_frames, RATE, RATE)
     assert "\n" not in str(e.value)

@@ -87,3 +87,15 @@ def test_a_subset_is_a_table_of_its_own(tmp_path):
     others = {table.subset(r).fingerprint() for r in ([3, 1], [1, 3], [0, 1])}
     assert len(others | {table.fingerprint()}) == 4
     assert len(table.subset([])) == 0
+
+
+@pytest.mark.parametrize("wav", ["/etc/passwd", "../x.wav", "a/../../x.wav"])
+def test_no_path_leaves_the_data_folder(tmp_path, wav):
+    with pytest.raises(ValueError, match="not inside the data folder"):
+        read(tmp_path, HEADER + f"a,a.wav,1,1,1,0\nb,{wav},1,1,1,0\n")
+
+
+@pytest.mark.parametrize("frames, rate", [(0, 1), (1, 0), (-1, 1), (1, -1)])
+def test_lengths_and_rates_are_positive(tmp_path, frames, rate):
+    with pytest.raises(ValueError, match="without length or sampling rate"):
+        read(tmp_path, HEADER + f"a,a.wav,1,{frames},{rate},0\n")

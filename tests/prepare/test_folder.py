@@ -2,6 +2,8 @@
 
 import csv
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -109,3 +111,25 @@ def test_every_file_has_an_id_of_its_own(paths):
     assert [entry.path for entry in entries] == sorted(paths)
     assert len({entry.id for entry in entries}) == len(paths)
     assert len({entry.session for entry in entries}) == len(paths)
+
+
+def test_two_preparations_of_a_folder_make_it_once(
+    podcasts, tmp_path, monkeypatch, caplog
+):
+    made, write_corpus = [], auto.write_corpus
+
+    def slowly(*args):
+        made.append(args)
+        time.sleep(0.2)
+        return write_corpus(*args)
+
+    monkeypatch.setattr(auto, "write_corpus", slowly)
+    with caplog.at_level("INFO"), ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(auto.prepare, podcasts, tmp_path / "out", num_workers=1)
+            for _ in range(2)
+        ]
+        assert [run.result() for run in runs] == [None, None]
+    assert len(made) == 1
+    assert "Waiting for another process" in caplog.text
+    assert "was prepared meanwhile" in caplog.text

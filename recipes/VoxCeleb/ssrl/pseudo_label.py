@@ -42,7 +42,11 @@ def main(arguments):
     run_on_main(hparams["prepare"])
     table = Utterances.from_csv(hparams["table_csv"])
     check_num_clusters(hparams, table)
-    encoder = ExportedEncoder(hparams["encoder_folder"], run_options.device)
+    encoder = ExportedEncoder(
+        hparams["encoder_folder"],
+        run_options.device,
+        hparams["trust_encoder"],
+    )
     started = time.time()
     embeddings = encoder.embed(
         table,

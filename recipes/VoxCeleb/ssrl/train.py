@@ -25,10 +25,11 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 
-from ssrl_brain import cli
+from ssrl_brain import cli, conditions
 from ssrl_brain.distributed import join_group
 from ssrl_brain.files import write_text
 from ssrl_brain.interrupt import after_the_step
+from ssrl_brain.log import write_environment
 
 
 def main(arguments):
@@ -37,10 +38,17 @@ def main(arguments):
     hparams_file, run_options, overrides = cli.parse(arguments)
     join_group(run_options)
     hparams = cli.load(hparams_file, overrides)
+    now = conditions.conditions(
+        *cli.with_blocks(hparams_file, overrides), run_options
+    )
+    conditions.check(hparams, now)
     run_on_main(hparams["prepare"])
+    now["banks"] = conditions.banks(hparams["prepared_folder"])
+    conditions.check(hparams, {"banks": now["banks"]})
     hparams["initialise"]()
     output = Path(hparams["output_folder"])
-    sb.create_experiment_directory(experiment_directory=str(output))
+    sb.create_experiment_directory(str(output), save_env_desc=False)
+    run_on_main(write_environment, args=[output])
     run_on_main(
         write_text,
         args=[
@@ -48,6 +56,7 @@ def main(arguments):
             cli.resolved_yaml(hparams_file, overrides),
         ],
     )
+    run_on_main(conditions.write, args=[output, now])
     brain = hparams["brain_class"](
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],

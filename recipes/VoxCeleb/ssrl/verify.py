@@ -65,7 +65,11 @@ def main(arguments):
     if not lists:
         raise ValueError("no trial list: give --trial_lists=/path/to/list.txt")
     hparams["progress"] = not run_options.noprogressbar
-    encoder = ExportedEncoder(hparams["encoder_folder"], run_options.device)
+    encoder = ExportedEncoder(
+        hparams["encoder_folder"],
+        run_options.device,
+        hparams["trust_encoder"],
+    )
     table = Utterances.from_csv(f"{hparams['prepared_folder']}/test.csv")
     embeddings = embeddings_of(encoder, table, "test", hparams)
     cohort = read_cohort(encoder, hparams)

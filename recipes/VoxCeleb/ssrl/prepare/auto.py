@@ -25,7 +25,7 @@ from ssrl_brain.data.preparation import (
     refuse_foreign_files,
     write_summary,
 )
-from ssrl_brain.files import atomic_folder
+from ssrl_brain.files import atomic_folder, locked
 
 logger = get_logger(__name__)
 
@@ -111,8 +111,6 @@ def prepare(
     if is_current(prepared_folder, made_from):
         logger.info(f"{prepared_folder} is up to date")
         return
-
-    logger.info(f"Preparing {data_folder}, layout: {layout}")
     check = functools.partial(
         check_entries,
         data_folder=data_folder,
@@ -121,24 +119,29 @@ def prepare(
         num_workers=num_workers,
     )
     refuse_foreign_files(prepared_folder)
-    with atomic_folder(prepared_folder) as partial:
-        counts = write_corpus(
-            partial,
-            data_folder,
-            listing,
-            LAYOUTS[layout],
-            trial_paths,
-            check,
-            skip_missing_trials,
-        )
-        write_banks(
-            partial,
-            (noise_folder, noise),
-            (rir_folder, rirs),
-            sample_rate,
-            num_workers,
-        )
-        write_summary(partial, made_from, counts)
+    with locked(prepared_folder):
+        if is_current(prepared_folder, made_from):
+            logger.info(f"{prepared_folder} was prepared meanwhile")
+            return
+        logger.info(f"Preparing {data_folder}, layout: {layout}")
+        with atomic_folder(prepared_folder) as partial:
+            counts = write_corpus(
+                partial,
+                data_folder,
+                listing,
+                LAYOUTS[layout],
+                trial_paths,
+                check,
+                skip_missing_trials,
+            )
+            write_banks(
+                partial,
+                (noise_folder, noise),
+                (rir_folder, rirs),
+                sample_rate,
+                num_workers,
+            )
+            write_summary(partial, made_from, counts)
     logger.info(describe(counts))
 
 
