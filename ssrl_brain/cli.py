@@ -184,6 +184,8 @@ def mendable(error):
                 f"error: {one_line(error)}: not enough memory, lower "
                 "--batch_size or --num_workers"
             )
+        if str(error).endswith("by peer"):  # as gloo says that it hung up
+            return "error: another rank is gone, its own output says why"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted: the same command goes on from the checkpoint"
     return None
