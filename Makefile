@@ -2,7 +2,7 @@
 # make test   runs the linter and all tests
 # make lint   only the linter
 # make soak   kills runs at random moments and compares: about a quarter hour
-# make bench  speed of a DINO step, of pitch and tempo, of per-utterance bookkeeping
+# make bench  speed of a DINO step, of pitch and tempo, of bookkeeping, of scoring
 # Both demo and test first install pinned versions into .venv, once.
 
 PYTHON ?= python3
@@ -40,6 +40,7 @@ bench: $(VENV)/installed
 	$(RUN) benchmarks/dino_step.py --batch_size=8
 	$(RUN) benchmarks/speed_perturb.py
 	$(RUN) benchmarks/bookkeeping.py
+	$(RUN) benchmarks/scoring.py
 
 clean:
 	rm -rf $(VENV) results .pytest_cache .ruff_cache

@@ -32,6 +32,7 @@ setup(
         "soundfile>=0.12",
         "huggingface_hub",
         "tqdm",
+        "matplotlib>=3.10",
         # The GPU build runs without a GPU as well; never install both.
         f"faiss-gpu>=1.9; {IS_LINUX_X86}",
         "faiss-cpu>=1.9; sys_platform != 'linux'"

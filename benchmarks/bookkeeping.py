@@ -5,6 +5,14 @@
 
 The mixture of two Gaussians over all log losses, the gate's metrics,
 purification, and the means of all clusters. No corpus is needed.
+
+Then all that SSRL keeps of its utterances in an epoch, in batches of 256 on
+one rank: gathering, label queues and their modes, losses, the student's
+predictions; and after it the mixture, the clean probabilities and what is
+logged without labels. It is compared with an epoch of training: steps of the
+student alone (ECAPA-TDNN C=1024, 8,000 clusters, 2 s crops, features given;
+no teacher, reading or augmentation), timed on a small batch on the same device
+and multiplied by the number of utterances, so the share is an upper limit.
 """
 
 import argparse
@@ -13,11 +21,20 @@ import statistics
 import numpy as np
 import torch
 from common import report, seconds_each
+from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
 
 from ssrl_brain.clustering.kmeans import Clusters, session_means
 from ssrl_brain.clustering.purify import purify
+from ssrl_brain.distributed import gather_rows
 from ssrl_brain.metrics import right_labels
-from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, loss_gate
+from ssrl_brain.models import EncoderWithHead
+from ssrl_brain.noisy_labels.gmm import (
+    clean_probability,
+    fit_two_gaussians,
+    log_loss_histograms,
+    loss_gate,
+)
+from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
 
 
 def tasks(num_utterances, num_clusters, num_speakers, dim):
@@ -40,6 +57,88 @@ def tasks(num_utterances, num_clusters, num_speakers, dim):
     }
 
 
+class Epoch:
+    """What SSRL remembers in an epoch, and at its end."""
+
+    def __init__(self, num_utterances, num_clusters, batch_size, device):
+        shape = (num_utterances,)
+        labels = torch.randint(num_clusters, shape, device=device)
+        self.queue = LabelQueue(labels, length=5).to(device)
+        self.memory = LossMemory(num_utterances).to(device)
+        # As training goes on, queues agree; new predictions mostly as well.
+        self.predictions = torch.where(
+            torch.rand(shape, device=device) < 0.9, labels, labels.roll(1)
+        )
+        for _ in range(4):
+            self.queue.enqueue(torch.arange(*shape), self.predictions)
+        self.losses = torch.randn(shape, device=device).exp()
+        order = torch.randperm(num_utterances, device=device)
+        self.batches = order.split(batch_size)
+
+    def steps(self):
+        """All batches, as ``SSRLBrain`` treats them."""
+        for index in self.batches:
+            labels = self.queue.label[index].long()
+            _ = self.memory.clean_prob[index] * labels
+            found = self.predictions[index]
+            self.queue.note_student(*gather_rows(index, found))
+            self.queue.enqueue(*gather_rows(index, found))
+            _ = self.queue.label[index].long()
+            self.memory.write(*gather_rows(index, self.losses[index]))
+
+    def end(self):
+        """As its ``end_epoch``, without true speakers."""
+        log_loss = self.memory.log_loss
+        self.queue.close_epoch()
+        log_loss_histograms(log_loss)
+        mixture = fit_two_gaussians(log_loss)
+        self.memory.clean_prob = clean_probability(log_loss, mixture)
+
+
+def training_step(num_clusters, batch_size, device):
+    """A function that makes one step of the student."""
+    encoder = ECAPA_TDNN(
+        80, channels=[1024] * 4 + [3072], lin_neurons=512, device=device
+    )
+    head = Classifier(512, out_neurons=num_clusters, device=device)
+    student = EncoderWithHead(encoder, head).to(device)
+    optimizer = torch.optim.Adam(student.parameters(), lr=1e-4)
+    features = torch.randn(batch_size, 201, 80, device=device)
+    labels = torch.randint(num_clusters, (batch_size,), device=device)
+
+    def step():
+        _, cosine = student([features])
+        torch.nn.functional.cross_entropy(32 * cosine, labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def report_ssrl(options):
+    """Seconds of SSRL's memories in an epoch, and their share of it."""
+    device, num = options.device, options.utterances
+    epoch = Epoch(num, options.clusters, 256, device)
+    steps, end = (
+        statistics.median(seconds_each(function, 0, options.repeats))
+        for function in (epoch.steps, epoch.end)
+    )
+    step = training_step(options.clusters, options.step_batch, device)
+    times = seconds_each(step, warmup=1, repeats=options.repeats)
+    training = statistics.median(times) / options.step_batch * num
+    report(
+        "ssrl_bookkeeping",
+        utterances=num,
+        where=device,
+        seconds_steps=round(steps, 2),
+        seconds_epoch_end=round(end, 2),
+        seconds_training_epoch=round(training),
+        training_epoch_from=f"batches of {options.step_batch}, median of "
+        f"{options.repeats}, per utterance times {num}",
+        percent_of_training=round(100 * (steps + end) / training, 4),
+    )
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -48,6 +147,10 @@ def main():
     parser.add_argument("--speakers", type=int, default=5994)
     parser.add_argument("--dim", type=int, default=192)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--step_batch", type=int, default=8, help="utterances of a timed step"
+    )
     options = parser.parse_args()
     sizes = (options.utterances, options.clusters, options.speakers)
     for name, function in tasks(*sizes, options.dim).items():
@@ -60,6 +163,7 @@ def main():
             seconds=round(statistics.median(times), 3),
             seconds_min=round(min(times), 3),
         )
+    report_ssrl(options)
 
 
 if __name__ == "__main__":

@@ -33,12 +33,14 @@ SETTINGS = {
 }
 
 
-def make_brain(prototypes, device):
+def make_brain(prototypes, device, precision="fp32"):
     """A DINOBrain that is ready for ``fit_batch``."""
     path = str(ROOT / "hparams/dino.yaml")
     settings = {**SETTINGS, "num_prototypes": prototypes}
     hparams = cli.load(path, settings)
-    _, options, _ = sb.parse_arguments([path, f"--device={device}"])
+    _, options, _ = sb.parse_arguments(
+        [path, f"--device={device}", f"--precision={precision}"]
+    )
     brain = hparams["brain_class"](
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
@@ -72,12 +74,13 @@ def main():
     parser.add_argument("--prototypes", type=int, default=65536)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="fp32", help="or bf16, fp16")
     parser.add_argument(
         "--profile", action="store_true", help="print where the time goes"
     )
     options = parser.parse_args()
     cli.keep_freed_memory()
-    brain = make_brain(options.prototypes, options.device)
+    brain = make_brain(options.prototypes, options.device, options.precision)
     batch = make_batch(options.batch_size)
 
     def step():
@@ -98,6 +101,7 @@ def main():
         "dino_step",
         batch_size=options.batch_size,
         prototypes=options.prototypes,
+        precision=options.precision,
         seconds=round(statistics.median(times), 3),
         seconds_min=round(min(times), 3),
     )

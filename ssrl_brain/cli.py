@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import speechbrain as sb
+import torch
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -159,6 +160,12 @@ def one_line_errors(arguments):
         raise
     except BaseException as error:
         end_all_ranks(one_line(error))
+        if isinstance(error, KeyboardInterrupt):
+            print(
+                "interrupted: the same command goes on from what is saved",
+                file=sys.stderr,
+            )
+            sys.exit(130)  # as shells count a program that Ctrl-C ended
         message = mendable(error)
         if message is None or "--debug" in arguments:
             raise
@@ -172,8 +179,8 @@ def mendable(error):
     -------
     >>> mendable(ValueError("a is not b"))
     'error: a is not b'
-    >>> mendable(MemoryError("a"))
-    'error: a: not enough memory, lower --batch_size or --num_workers'
+    >>> mendable(MemoryError("a")).partition(",")[0]
+    'error: a: not enough memory'
     >>> mendable(TypeError("a"))
     """
     if isinstance(error, (ValueError, OSError, YAMLError)):
@@ -182,12 +189,10 @@ def mendable(error):
         if is_out_of_memory(error):
             return (
                 f"error: {one_line(error)}: not enough memory, lower "
-                "--batch_size or --num_workers"
+                "--batch_size, --batch_seconds or --num_workers"
             )
         if str(error).endswith("by peer"):  # as gloo says that it hung up
             return "error: another rank is gone, its own output says why"
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted: the same command goes on from the checkpoint"
     return None
 
 
@@ -217,7 +222,7 @@ def is_out_of_memory(error):
     >>> is_out_of_memory(RuntimeError("shapes differ"))
     False
     """
-    return isinstance(error, MemoryError) or any(
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
         words in str(error)
         for words in (
             "out of memory",

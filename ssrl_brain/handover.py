@@ -6,10 +6,15 @@ Encoder folder: ``hyperparams.yaml``, ``embedding_model.ckpt``, see
 """
 
 import csv
+import io
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml import YAML
 
 from ssrl_brain.files import (
     atomic_folder,
@@ -20,7 +25,7 @@ from ssrl_brain.files import (
     write_json,
 )
 from ssrl_brain.models import load_centroids_
-from ssrl_brain.trust import read_weights
+from ssrl_brain.trust import check_layers, read_weights
 
 COLUMNS = ["ID", "pseudo_label", "distance", "keep"]
 AGAIN = "run pseudo_label.py again"
@@ -156,6 +161,31 @@ def read_pseudo_labels(folder, table):
     return PseudoLabels(labels, distances, keep, centroids, source)
 
 
+def read_embeddings(folder):
+    """(N, D) float32 embeddings that the labels of a folder were made from.
+
+    Arguments
+    ---------
+    folder : str
+
+    Raises
+    ------
+    FileNotFoundError
+        If the labels were not made by ``pseudo_label.py``.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> np.save(folder / "embeddings.npy", np.eye(2, dtype=np.float32))
+    >>> read_embeddings(folder).shape
+    (2, 2)
+    """
+    path = Path(folder) / "embeddings.npy"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run pseudo_label.py again")
+    return np.load(path, allow_pickle=False)
+
+
 def load_encoder_(encoder, folder):
     """Loads the weights of an encoder folder into an encoder, strictly.
 
@@ -191,8 +221,77 @@ def load_encoder_(encoder, folder):
         ) from None
 
 
+def check_features(folder, features, sample_rate):
+    """Makes sure that an encoder hears what it was trained on.
+
+    Weights fit any features of the right number of bands, so both are let
+    hear the same second of noise.
+
+    Arguments
+    ---------
+    folder : str
+        Encoder folder; without ``hyperparams.yaml`` there is nothing to check.
+    features : list of torch.nn.Module
+        The stage's ``compute_features`` and ``mean_var_norm``.
+    sample_rate : int
+
+    Raises
+    ------
+    ValueError
+        If the features differ, or are made by something that is no network.
+    """
+    path = Path(folder) / "hyperparams.yaml"
+    if not path.is_file():
+        return
+    given, text = YAML().load(path), io.StringIO()
+    own = ["compute_features", "mean_var_norm"]
+    needed = [key for key in own if key in given]
+    for key in needed:  # grows by what these refer to
+        part = io.StringIO()
+        YAML().dump({key: given[key]}, part)
+        text.write(part.getvalue())
+        names = re.findall(r"<(\w+)", part.getvalue())
+        needed += [name for name in dict.fromkeys(names) if name not in needed]
+    try:
+        check_layers(text.getvalue())
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: {error}: if you trust who made it, give a folder with "
+            "its embedding_model.ckpt alone"
+        ) from None
+    found = load_hyperpyyaml(text.getvalue())
+    theirs = [found[key] for key in own if key in found]
+    generator = torch.Generator().manual_seed(0)
+    wave = torch.randn(1, sample_rate, generator=generator)
+    ours, theirs = (_features(wave, modules) for modules in (features, theirs))
+    if ours.shape != theirs.shape or not torch.allclose(
+        ours, theirs, rtol=1e-3, atol=1e-3
+    ):
+        raise ValueError(
+            f"{folder} was trained on other features than those of this "
+            "stage: give it the n_mels, win_length and hop_length (or the "
+            f"whole compute_features and mean_var_norm) of {path}"
+        )
+
+
+@torch.no_grad()
+def _features(wave, modules):
+    """Output (1, frames, F) of feature layers that follow each other."""
+    compute_features, *normalise = modules
+    x = compute_features(wave)
+    for module in normalise:
+        x = module(x, torch.ones(1))
+    return x
+
+
 def initialise(
-    encoder, encoder_folder=None, head=None, label_folder=None, table_csv=None
+    encoder,
+    encoder_folder=None,
+    head=None,
+    label_folder=None,
+    table_csv=None,
+    features=None,
+    sample_rate=None,
 ):
     """Starting weights of a stage.
 
@@ -207,9 +306,15 @@ def initialise(
         ... this folder.
     table_csv : str, optional
         Utterance table that the labels must belong to.
+    features : list of torch.nn.Module, optional
+        See ``check_features``, as for ...
+    sample_rate : int, optional
+        ... this.
     """
     if encoder_folder:
         load_encoder_(encoder, encoder_folder)
+        if features is not None:
+            check_features(encoder_folder, features, sample_rate)
     if head is not None and label_folder:
         from ssrl_brain.data.utterances import Utterances
 

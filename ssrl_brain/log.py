@@ -48,12 +48,40 @@ def read_history(folder):
     -------
     list of dict
         In order of their "epoch".
+
+    Raises
+    ------
+    ValueError
+        Naming the file and the line that is not a record.
     """
+    return [record for _, record in numbered_history(folder)]
+
+
+def numbered_history(folder):
+    """Pairs (line number, record) of ``read_history``."""
     path = Path(folder) / "history.jsonl"
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if line.strip()]
+    return [
+        (number, _record(path, number, line))
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+
+
+def _record(path, number, line):
+    """The record of one line."""
+    try:
+        record = json.loads(line)
+        if isinstance(record["epoch"], int):
+            return record
+    except (ValueError, TypeError, KeyError):
+        pass  # told below
+    raise ValueError(
+        f"{path}, line {number}: not the record of an epoch: {line[:60]!r}; "
+        "remove this line and those after it"
+    )
 
 
 def as_text(record):

@@ -48,12 +48,36 @@ def eer(positive, negative):
     >>> eer([0.9, 0.8, 0.3, 0.7], [0.1, 0.2, 0.4, 0.0])
     (0.25, 0.3)
     """
-    thresholds, misses, alarms, num_pos, num_neg = _error_counts(
-        positive, negative
-    )
-    closest = np.abs(alarms * num_pos - misses * num_neg).argmin()
-    rate = (misses[closest] / num_pos + alarms[closest] / num_neg) / 2
-    return float(rate), float(thresholds[closest])
+    thresholds, *counts = _error_counts(positive, negative)
+    rate, position = closest_rates(*counts)
+    return rate, float(thresholds[position])
+
+
+def closest_rates(misses, alarms, num_pos, num_neg):
+    """Mean of the miss and the false alarm rate where they are closest.
+
+    Arguments
+    ---------
+    misses, alarms : numpy.ndarray
+        (T,) counts at ascending thresholds; whole numbers of any type.
+    num_pos, num_neg : int or float
+        Trials of the same speaker and of two speakers.
+
+    Returns
+    -------
+    rate : float
+        A fraction between 0 and 1.
+    position : int
+        The first threshold where the rates are closest.
+
+    Example
+    -------
+    >>> closest_rates(np.array([0, 1, 2]), np.array([3, 1, 0]), 2, 4)
+    (0.375, 1)
+    """
+    position = int(np.abs(alarms * num_pos - misses * num_neg).argmin())
+    rate = (misses[position] / num_pos + alarms[position] / num_neg) / 2
+    return float(rate), position
 
 
 def min_dcf(positive, negative, p_target, c_miss=1.0, c_fa=1.0):
@@ -98,15 +122,42 @@ def min_dcf(positive, negative, p_target, c_miss=1.0, c_fa=1.0):
             "p_target must lie between 0 and 1 and both costs above 0, "
             f"not {p_target}, {c_miss} and {c_fa}"
         )
-    thresholds, misses, alarms, num_pos, num_neg = _error_counts(
-        positive, negative
-    )
-    thresholds = np.append(-np.inf, thresholds)  # accepts all
-    misses, alarms = np.append(0, misses), np.append(num_neg, alarms)
+    thresholds, *counts = _error_counts(positive, negative)
+    cost, position = lowest_cost(*counts, p_target, c_miss, c_fa)
+    return cost, float(thresholds[position]) if position >= 0 else -np.inf
+
+
+def lowest_cost(misses, alarms, num_pos, num_neg, p_target, c_miss=1, c_fa=1):
+    """Lowest normalised detection cost, accepting all trials included.
+
+    Arguments
+    ---------
+    misses, alarms : numpy.ndarray
+        (T,) counts at ascending thresholds.
+    num_pos, num_neg : int or float
+        Trials of the same speaker and of two speakers.
+    p_target, c_miss, c_fa : float
+        See ``min_dcf``.
+
+    Returns
+    -------
+    cost : float
+        Between 0 and 1.
+    position : int
+        The first threshold of that cost; -1 where accepting all is best.
+
+    Example
+    -------
+    >>> lowest_cost(np.array([0, 1]), np.array([1, 0]), 2, 2, p_target=0.5)
+    (0.5, 0)
+    """
     cost_miss, cost_fa = c_miss * p_target, c_fa * (1 - p_target)
-    cost = cost_miss * (misses / num_pos) + cost_fa * (alarms / num_neg)
-    best = cost.argmin()
-    return float(cost[best] / min(cost_miss, cost_fa)), float(thresholds[best])
+    costs = cost_miss / num_pos * misses + cost_fa / num_neg * alarms
+    position = int(costs.argmin())
+    best = float(costs[position])
+    if cost_fa <= best:
+        best, position = cost_fa, -1
+    return best / min(cost_miss, cost_fa), position
 
 
 def verification_metrics(scores, labels):
@@ -258,10 +309,36 @@ def clustering_accuracy(labels, speakers):
     >>> clustering_accuracy([7, 7, 3, 5], ["ann", "ann", "bob", "bob"])
     0.75
     """
+    return float(matched_labels(labels, speakers).mean())
+
+
+def matched_labels(labels, speakers):
+    """Which utterances are right under the best one-to-one matching.
+
+    Arguments
+    ---------
+    labels, speakers
+        See ``clustering_accuracy``, which is their share.
+
+    Returns
+    -------
+    numpy.ndarray
+        (N,) bool
+
+    Example
+    -------
+    >>> matched_labels([7, 7, 3, 5], ["ann", "ann", "bob", "bob"])
+    array([ True,  True,  True, False])
+    """
+    labels, speakers = _partitions(labels, speakers)
     # 8,000 clusters by 6,000 speakers: 0.4 GB, and seconds to match
     counts = _contingency(labels, speakers).toarray().astype(np.float64)
-    match = scipy.optimize.linear_sum_assignment(counts, maximize=True)
-    return float(counts[match].sum() / counts.sum())
+    clusters, matches = scipy.optimize.linear_sum_assignment(
+        counts, maximize=True
+    )
+    speaker_of = np.full(len(counts), -1)
+    speaker_of[clusters] = matches
+    return speaker_of[labels] == speakers
 
 
 def purity(labels, speakers):

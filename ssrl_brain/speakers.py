@@ -11,7 +11,7 @@ import numpy as np
 
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.files import read_table
-from ssrl_brain.metrics import label_quality, right_labels
+from ssrl_brain.metrics import label_quality, matched_labels, right_labels
 
 
 def read_speakers(path, ids):
@@ -166,6 +166,13 @@ class LabelMetrics:
             return {}
         return label_quality(np.asarray(labels), speakers)
 
+    def right(self, table, labels):
+        """(N,) bool, right by the best matching (SSRL, III-D), or None."""
+        speakers = self.known.of(table)
+        if speakers is None:
+            return None
+        return matched_labels(np.asarray(labels), speakers)
+
 
 class GateMetrics:
     """Whether a loss gate tells right labels from wrong ones (DLG-LC).
@@ -231,3 +238,10 @@ class GateMetrics:
             "right_corrected": share(right_predictions, corrected),
             "right_recall": share(passed, right),
         }
+
+    def right(self, table, labels):
+        """(N,) bool, which labels are right, or None."""
+        speakers = self.known.of(table)
+        if speakers is None:
+            return None
+        return right_labels(labels, speakers, labels)[0]

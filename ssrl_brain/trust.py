@@ -129,6 +129,41 @@ def check_hyperparams(text):
     Traceback (most recent call last):
     ValueError: line 1 has the tag !apply:os.system
     """
+    root = check_layers(text)
+    top = {key.value: value for key, value in root.value}
+    pretrainer = top.get("pretrainer")
+    if pretrainer is None or not pretrainer.tag.endswith(f":{PRETRAINER}"):
+        raise ValueError("it has no pretrainer")
+    (_, loadables), *_ = pretrainer.value
+    if not isinstance(loadables, ruamel.yaml.MappingNode):
+        raise ValueError("the loadables of its pretrainer are no mapping")
+    return [key.value for key, _ in loadables.value]
+
+
+def check_layers(text):
+    """Checks that HyperPyYAML would build networks and nothing else.
+
+    Arguments
+    ---------
+    text : str
+
+    Returns
+    -------
+    ruamel.yaml.MappingNode
+        The document, its references resolved.
+
+    Raises
+    ------
+    ValueError
+        Naming what must not be there.
+
+    Example
+    -------
+    >>> _ = check_layers("x: !new:speechbrain.lobes.features.Fbank")
+    >>> check_layers("x: !apply:os.system [ls]")
+    Traceback (most recent call last):
+    ValueError: line 1 has the tag !apply:os.system
+    """
     # Resolving references follows !include and calls !applyref, so the tags
     # come first. What is resolved is then the very text that gets loaded.
     for node in nodes(ruamel.yaml.YAML().compose(text)):
@@ -146,14 +181,7 @@ def check_hyperparams(text):
         kind, _, name = node.tag.partition(":")
         if kind in ("!new", "!name"):
             refuse_class(node, kind, name)
-    top = {key.value: value for key, value in root.value}
-    pretrainer = top.get("pretrainer")
-    if pretrainer is None or not pretrainer.tag.endswith(f":{PRETRAINER}"):
-        raise ValueError("it has no pretrainer")
-    (_, loadables), *_ = pretrainer.value
-    if not isinstance(loadables, ruamel.yaml.MappingNode):
-        raise ValueError("the loadables of its pretrainer are no mapping")
-    return [key.value for key, _ in loadables.value]
+    return root
 
 
 def nodes(root):

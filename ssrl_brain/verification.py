@@ -1,15 +1,18 @@
 """Trial lists, the encoders that score them, and the result."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from ruamel.yaml import YAML
 from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.data.trials import read_trials
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.embed import embed
+from ssrl_brain.intervals import bootstrap, interval
 from ssrl_brain.metrics import score_trials, verification_metrics
 from ssrl_brain.trust import check_encoder_folder
 
@@ -27,6 +30,19 @@ class Trials(NamedTuple):
     def rows(self):
         """Rows that the list names, each once."""
         return np.unique(np.concatenate([self.enrol, self.test]))
+
+    def repeated(self):
+        """Trials that stand further up already, in order of the list.
+
+        Example
+        -------
+        >>> a, b = np.array([5, 5, 5]), np.array([6, 6, 7])
+        >>> Trials(np.array([1, 1, 1]), a, b).repeated()
+        array([1])
+        """
+        lines = np.stack([self.labels, self.enrol, self.test], axis=1)
+        first = np.unique(lines, axis=0, return_index=True)[1]
+        return np.setdiff1d(np.arange(len(lines)), first)
 
 
 def load_trials(path, table):
@@ -81,6 +97,41 @@ def verify(embeddings, trials):
     """
     scores = score_trials(embeddings, trials.enrol, trials.test)
     return verification_metrics(scores, trials.labels)
+
+
+def evaluate(scores, labels, sides=None, num_bootstraps=0, **options):
+    """Metrics of scored trials, with 95 % intervals.
+
+    Arguments
+    ---------
+    scores : array_like
+        (M,)
+    labels : numpy.ndarray
+        (M,) 1 for the same speaker, 0 otherwise.
+    sides : tuple of numpy.ndarray, optional
+        Speakers (M,) of both sides, whose drawing anew makes the intervals.
+    num_bootstraps : int
+        Draws; 0 leaves the intervals out.
+    **options
+        Of ``ssrl_brain.intervals.bootstrap``.
+
+    Returns
+    -------
+    dict
+        "eer" in per cent, "min_dcf_0.05", "min_dcf_0.01", and in "intervals"
+        [low, high] of each.
+
+    Example
+    -------
+    >>> evaluate([0.9, 0.3, 0.2, 0.4], np.array([1, 1, 0, 0]))["eer"]
+    50.0
+    """
+    metrics = verification_metrics(scores, labels)
+    metrics["intervals"] = {}
+    if num_bootstraps:
+        drawn = bootstrap(scores, labels, *sides, num_bootstraps, **options)
+        metrics["intervals"] = {k: interval(v) for k, v in drawn.items()}
+    return metrics
 
 
 class Validation:
@@ -167,11 +218,22 @@ class ExportedEncoder:
             )
         if not trusted:
             check_encoder_folder(folder)
+        source = str(self.folder.absolute())
         self.model = SpeakerRecognition.from_hparams(
-            source=str(self.folder.absolute()), run_opts={"device": device}
+            source=source,
+            overrides=here(self.folder / "hyperparams.yaml", source),
+            run_opts={"device": device},
         )
-        self.sample_rate = self.model.hparams.sample_rate
+        self.sample_rate = getattr(
+            self.model.hparams,
+            "sample_rate",
+            self.model.audio_normalizer.sample_rate,
+        )
         self.device = device
+
+    def fingerprint(self):
+        """Changes with the weights or the layers of the encoder."""
+        return encoder_fingerprint(self.folder)
 
     def __call__(self, wave, lengths):
         """wave (B, T), relative lengths (B,) -> (B, D)"""
@@ -182,3 +244,33 @@ class ExportedEncoder:
         return embed(
             self, table, data_folder, self.sample_rate, self.device, **options
         )
+
+
+def here(yaml, folder):
+    """Overrides with which a published model loads from its folder.
+
+    Models of the hub name the place that they were published at, and would
+    be fetched from there.
+    """
+    keys = YAML().load(Path(yaml))
+    return {"pretrained_path": folder} if "pretrained_path" in keys else {}
+
+
+def encoder_fingerprint(folder):
+    """Digest of what decides about the embeddings of an encoder folder.
+
+    Arguments
+    ---------
+    folder : str or Path
+
+    Returns
+    -------
+    str
+        The same for a copy elsewhere.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(folder).iterdir()):
+        if path.name == "hyperparams.yaml" or path.suffix == ".ckpt":
+            digest.update(path.name.encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -39,6 +39,7 @@ TINY = {
     "attention_channels": 4,
     "emb_dim": 8,
     "n_mels": 16,
+    "win_length": 20,
     "batch_size": 8,
     "number_of_epochs": 2,
     "num_workers": 0,
@@ -60,6 +61,8 @@ TINY = {
     "cluster_every": 1,
     "probe_every": 1,
     "min_seconds": 0.3,
+    "num_bootstraps": 20,
+    "proxy_seconds": 0.3,
 }
 
 

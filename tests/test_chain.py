@@ -79,7 +79,9 @@ def test_chain_ends_in_a_table(chain):
     _, output, rows = chain
     assert [row["name"] for row in rows] == ["untrained", "dino", "ssrl"]
     written = json.loads((output / "metrics.json").read_text())
-    assert written == {"stages": rows}
+    assert written == {"title": "", "stages": rows, "paper": {}}
+    report = (output / "report.html").read_text()
+    assert all(f"Stage {row['name']}</h2>" in report for row in rows)
     for row in rows:
         assert 0 <= row["eer"] <= 100
         assert {"min_dcf_0.05", "min_dcf_0.01", "nmi", "clusters"} <= set(row)
@@ -124,6 +126,20 @@ def test_finished_steps_are_skipped(chain, recipe, monkeypatch):
         pipeline.train, "main", lambda arguments: pytest.fail("trained again")
     )
     assert pipeline.main(line) == rows
+
+
+def test_a_report_that_fails_is_told_after_the_table(
+    chain, recipe, monkeypatch, capsys
+):
+    line, output, _ = chain
+    scores = next((output / "ssrl/verify/scores").glob("*.txt"))
+    text = scores.read_text()
+    scores.write_text("not a score\n")
+    monkeypatch.chdir(recipe)
+    with pytest.raises(ValueError, match="ssrl/verify/scores/"):
+        pipeline.main(line)
+    assert "| ssrl |" in capsys.readouterr().out
+    scores.write_text(text)
 
 
 def test_changed_options_are_refused(chain, recipe, monkeypatch):

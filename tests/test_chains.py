@@ -1,9 +1,11 @@
 """The chains that come with the recipe, and rounds that purify labels."""
 
 import json
+import shutil
 
 import pipeline
 import pytest
+import torch
 from conftest import RECIPE, TINY
 from ruamel.yaml import YAML
 
@@ -19,6 +21,16 @@ SMALL = {
     "num_prototypes": 12,
     "num_clusters": 7,
 }
+
+
+# What some chains take from the command line for all of their steps.
+GIVEN = ("encoder_folder", "label_folder")
+
+
+def is_placeholder(yaml, key):
+    """Whether a stage cannot do without a key."""
+    value = YAML().load(RECIPE / yaml).get(key)
+    return getattr(value, "tag", None) is not None
 
 
 def read(path):
@@ -55,7 +67,9 @@ def test_every_step_can_be_built(path, tmp_path):
     for step in chain["steps"]:
         runner = pipeline.Step(step, chain, tmp_path, SMALL, [])
         runner.options["data_folder"] = tmp_path
-        runner.options.setdefault("label_folder", tmp_path)
+        given = [key for key in GIVEN if key not in runner.options]
+        given = [key for key in given if is_placeholder(step["train"], key)]
+        runner.options |= dict.fromkeys(given, tmp_path)
         built = []
 
         def build(arguments, built=built):
@@ -65,7 +79,8 @@ def test_every_step_can_be_built(path, tmp_path):
         runner.call(build, step["train"], {"output_folder": tmp_path})
         (hparams,) = built
         assert hparams["student"] is hparams["modules"]["student"]
-        assert (hparams["encoder_folder"] is not None) == ("encoder" in step)
+        starts = "encoder" in step or "encoder_folder" in given
+        assert (hparams["encoder_folder"] is not None) == starts
 
 
 ROUNDS = """
@@ -141,3 +156,50 @@ def test_rounds_run_by_themselves(tiny_corpus, tmp_path, monkeypatch):
     assert history[0]["passed"] == 1.0
     source = (tmp_path / "out/scratch/clusters/source.json").read_text()
     assert json.loads(source)["session_means"] is True
+
+
+def tiny_line(chain, tmp_path, tiny_corpus, **options):
+    """Command line of a chain of the recipe, in small."""
+    tiny = "".join(f"{key}: {value}\n" for key, value in TINY.items())
+    (tmp_path / "tiny.yaml").write_text(tiny)
+    options = {**tiny_corpus, "output_folder": tmp_path / "out", **options}
+    return [
+        f"chains/{chain}.yaml",
+        str(tmp_path / "tiny.yaml"),
+        "--device=cpu",
+        "--noprogressbar",
+        *(f"--{key}={value}" for key, value in options.items()),
+    ]
+
+
+def test_an_encoder_is_adapted_to_a_folder_of_audio(
+    start, tiny_corpus, tmp_path
+):
+    audio = tmp_path / "audio"
+    source = tiny_corpus["data_folder"] / "wav"
+    for number, path in enumerate(sorted(source.rglob("*.wav"))[:20]):
+        audio.mkdir(exist_ok=True)
+        shutil.copy(path, audio / f"{number}.wav")
+    corpus = {"data_folder": audio, "number_of_epochs": 2}
+    line = tiny_line("adapt", tmp_path, corpus)
+    with pytest.raises(ValueError, match="needs --encoder_folder=") as caught:
+        pipeline.main(line)
+    assert "\n" not in str(caught.value)
+
+    line.append(f"--encoder_folder={start['encoder_folder']}")
+    with pytest.raises(ValueError, match="trained on other features"):
+        pipeline.main([*line, "--win_length=25"])
+    with pytest.raises(ValueError, match="use the same encoder block"):
+        pipeline.main([*line, "--emb_dim=4"])
+    rows = pipeline.main(line)
+    assert [row["name"] for row in rows] == ["given", "adapted"]
+    before, after = (
+        torch.load(folder / "embedding_model.ckpt", weights_only=True)
+        for folder in (start["encoder_folder"], tmp_path / "out/adapted/export")
+    )
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+    given = torch.load(
+        tmp_path / "out/given/export/embedding_model.ckpt", weights_only=True
+    )
+    assert all(torch.equal(before[key], given[key]) for key in before)
+    assert "proxy_eer" in read_history(tmp_path / "out/adapted")[-1]

@@ -1,8 +1,11 @@
 """Command lines."""
 
+import runpy
 import sys
 
 import pytest
+import torch
+from conftest import RECIPE
 
 from ssrl_brain import cli
 
@@ -106,9 +109,50 @@ def test_errors_of_users_are_one_line():
         with pytest.raises(SystemExit) as stop, cli.one_line_errors([]):
             raise error("two\n  lines")
         assert stop.value.code == "error: two lines"
-    with pytest.raises(SystemExit, match="the same command goes on"):
-        with cli.one_line_errors([]):
-            raise KeyboardInterrupt
+    with pytest.raises(SystemExit) as stop, cli.one_line_errors([]):
+        raise torch.OutOfMemoryError("2 GiB")
+    assert stop.value.code == (
+        "error: 2 GiB: not enough memory, lower --batch_size, --batch_seconds "
+        "or --num_workers"
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["--debug"]])
+def test_ctrl_c_is_one_line_and_the_status_of_shells(arguments, capsys):
+    with pytest.raises(SystemExit) as stop, cli.one_line_errors(arguments):
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1 and "the same command goes on" in told
+
+
+def test_a_broken_yaml_is_told_in_one_line(files):
+    (files / "stage.yaml").write_text("a: [1\nb: 2\n")
+    with pytest.raises(SystemExit) as stop, cli.one_line_errors([]):
+        cli.parse(["stage.yaml"])
+    assert "stage.yaml" in stop.value.code and "\n" not in stop.value.code
+
+
+SCRIPTS = [
+    *(
+        path.name
+        for path in sorted(RECIPE.glob("*.py"))
+        if "__main__" in path.read_text(encoding="utf-8")
+    ),
+    *(f"prepare/{name}.py" for name in ("voxceleb", "folder", "synthvox")),
+]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_explains_itself(name, monkeypatch, capsys):
+    path = RECIPE / name
+    monkeypatch.setattr(sys, "argv", [str(path), "--help"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(path), run_name="__main__")
+    assert stop.value.code == 0
+    told = capsys.readouterr().out
+    assert f"python {name}" in told and "--" in told
 
 
 def test_debug_and_errors_of_programmers_keep_their_traceback():

@@ -8,6 +8,7 @@ import torch.multiprocessing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssrl_brain.clustering.online import SinkhornAssignment
 from ssrl_brain.distributed import (
     from_first_rank,
     gather_rows,
@@ -56,6 +57,11 @@ def on_two_ranks(number, folder, results):
     rows, gathered = gather_rows(index, values)
     mean = mean_over_ranks(torch.tensor([1.0, 10.0]) * (number + 1))
     labels = from_first_rank(torch.tensor([3, 4]) + number)
+    assign = SinkhornAssignment(rows_per_cluster=3)
+    posteriors = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]).log()
+    waiting, labels_of_none, _ = assign(index, posteriors, rest=4)
+    assert [len(x) for x in gather_rows(waiting, labels_of_none)] == [0, 0]
+    assigned = [waiting, *assign(index + 10, posteriors, rest=0)]
     calls = []
 
     def encode(wave, lengths):
@@ -69,6 +75,7 @@ def on_two_ranks(number, folder, results):
         mean.tolist(),
         embeddings.tolist(),
         labels.tolist(),
+        [x.tolist() for x in assigned],
         sum(calls),
     ]
     torch.distributed.destroy_process_group()
@@ -88,8 +95,10 @@ def test_two_processes_hold_the_same(tmp_path):
             start_method="fork",
         )
         first, second = results[0], results[1]
-    assert first[:5] == second[:5]
-    rows, gathered, mean, embeddings, labels, _ = first
+    assert first[:6] == second[:6]
+    rows, gathered, mean, embeddings, labels, assigned, _ = first
+    assert assigned[0] == []
+    assert assigned[1] == [0, 2, 4, 9, 10, 12, 14, 19]  # of both ranks
     assert labels == [3, 4]
     assert rows == [0, 2, 4, 9]
     assert gathered == [21, 20, 10, 30]  # rank 0 comes first
@@ -100,4 +109,4 @@ def test_two_processes_hold_the_same(tmp_path):
         atol=1e-4,
         rtol=0,
     )
-    assert first[5] + second[5] == 7 and min(first[5], second[5]) > 0
+    assert first[6] + second[6] == 7 and min(first[6], second[6]) > 0

@@ -17,6 +17,7 @@ BLOCKS = ROOT / "hparams/encoders"
 # A block's own widths, in small.
 TINY = {
     "ecapa_c512": {},
+    "ecapa_c1024": {},
     "resnet": {"channels": "[4, 4, 8, 8]"},
     "xvector": {},
     "wavlm": {},

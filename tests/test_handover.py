@@ -5,10 +5,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from speechbrain.lobes.features import Fbank
+from speechbrain.processing.features import InputNormalization
 
 from ssrl_brain.clustering.kmeans import Clusters
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover import (
+    check_features,
     initialise,
     load_encoder_,
     read_pseudo_labels,
@@ -217,3 +220,40 @@ def test_without_folders_the_weights_stay(table_csv):
     before = model[0].weight.clone()
     initialise(model, None, LinearHead(2, 3), None, table_csv)
     assert torch.equal(model[0].weight, before)
+
+
+PUBLISHED = """
+pretrained_path: hub/name
+n_mels: 80
+unused: !new:no.such.Module
+    size: !ref <n_mels>
+copy_of_it: !ref <unused>
+compute_features: !new:speechbrain.lobes.features.Fbank
+    n_mels: !ref <n_mels>
+mean_var_norm: !new:speechbrain.processing.features.InputNormalization
+    norm_type: sentence
+    std_norm: False
+"""
+
+
+@pytest.mark.parametrize(
+    "change, fits",
+    [
+        ({}, True),
+        ({"win_length": 20}, False),
+        ({"n_mels": 40}, False),
+        ({"std_norm": True}, False),
+    ],
+)
+def test_features_of_another_kind_are_refused(change, fits, tmp_path):
+    (tmp_path / "hyperparams.yaml").write_text(PUBLISHED)
+    options = {"n_mels": 80, "win_length": 25, "std_norm": False, **change}
+    features = [
+        Fbank(n_mels=options["n_mels"], win_length=options["win_length"]),
+        InputNormalization(norm_type="sentence", std_norm=options["std_norm"]),
+    ]
+    if fits:
+        check_features(tmp_path, features, 16000)
+        return
+    with pytest.raises(ValueError, match="win_length and hop_length"):
+        check_features(tmp_path, features, 16000)

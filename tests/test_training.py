@@ -2,16 +2,23 @@
 
 import csv
 import json
+import math
 import shutil
+import signal
 
+import numpy as np
 import pytest
 import torch
 import train
+from conftest import RECIPE
+from ruamel.yaml import YAML
 from test_hparams import STAGES
 
+from ssrl_brain import cli
 from ssrl_brain.brains.speaker import SpeakerBrain
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.log import read_history
+from ssrl_brain.schedules import Cosine
 
 NAMES = [path.name for path in STAGES]
 # Fine-tuning with labels is the one stage that may learn from speakers.
@@ -114,6 +121,67 @@ def test_killed_run_ends_as_the_straight_one(
             train.main(line)
     train.main(line)
     assert_same_run(straight(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dino.yaml", "ssrl.yaml"])
+def test_ctrl_c_finishes_the_step_and_saves_it(
+    name, straight, start, command, tmp_path, monkeypatch
+):
+    """Without any checkpoint of its own accord."""
+    steps, fit_batch = [], SpeakerBrain.fit_batch
+
+    def pressed_in_the_fifth(brain, batch):
+        steps.append(brain.epoch)
+        if len(steps) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return fit_batch(brain, batch)
+
+    line = command(name, **start, output_folder=tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeakerBrain, "fit_batch", pressed_in_the_fifth)
+        with pytest.raises(KeyboardInterrupt):
+            train.main(line)
+    assert steps == [1, 1, 1, 2, 2]
+    assert signal.getsignal(signal.SIGINT) is before
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            SpeakerBrain,
+            "fit_batch",
+            lambda brain, batch: steps.append(2) or fit_batch(brain, batch),
+        )
+        train.main(line)
+    assert steps == [1, 1, 1, 2, 2, 2]  # none was made twice
+    assert_same_run(straight(name), tmp_path)
+
+
+def test_posteriors_in_flight_survive_a_kill(
+    start, command, tmp_path, monkeypatch
+):
+    """Sinkhorn-Knopp over the three batches of an epoch, killed in the second.
+
+    More than 2 * 7 utterances are to be collected, in batches of 8.
+    """
+    name = "ssrl_brain.clustering.online.SinkhornAssignment"
+    options = {**start, "assignment": f"!new:{name} {{rows_per_cluster: 2}}"}
+    folders = [tmp_path / "straight", tmp_path / "killed"]
+    lines = [
+        command("ssrl.yaml", **options, output_folder=folder)
+        for folder in folders
+    ]
+    brain = train.main(lines[0])
+    assert (brain.label_queue.queue[:, -2:] >= 0).all()
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeakerBrain, *kill_at_step(4))
+        with pytest.raises(Killed):
+            train.main([*lines[1], "--ckpt_interval_steps=1"])
+    saved = [
+        torch.load(path, weights_only=True)["log_probs"].shape
+        for path in folders[1].glob("save/*/assignment.ckpt")
+    ]
+    assert sorted(saved) == [(0, 7), (8, 7)]  # end of epoch 1, and step 4
+    train.main([*lines[1], "--ckpt_interval_steps=1"])
+    assert_same_run(*folders)
 
 
 @pytest.fixture
@@ -239,3 +307,97 @@ def test_ssrl_may_begin_with_epochs_on_fixed_labels(start, command, tmp_path):
     fixed, reflective = read_history(tmp_path)
     assert fixed["labels_changed"] == 0 and "clean_prob" not in fixed
     assert reflective["labels_changed"] > 0 and "clean_prob" in reflective
+
+
+def ablation(name):
+    """What a row of the ablation changes, as its chain gives it."""
+    chain = YAML(typ="safe").load(RECIPE / "chains/ssrl_ablation.yaml")
+    (step,) = (step for step in chain["steps"] if step["name"] == name)
+    return {**chain["options"], **step["fixed"]}
+
+
+def test_ssrl_without_its_parts(start, command, tmp_path):
+    """Table VI, fifth row: noisy students are all that is left."""
+    options = {**start, **ablation("none_of_them"), "valid_every": 9}
+    brain = train.main(command("ssrl.yaml", **options, output_folder=tmp_path))
+    student = brain.hparams.student.state_dict()
+    for key, value in brain.teacher.state_dict().items():
+        assert torch.equal(value, student[key]), key
+    queue = brain.label_queue
+    assert torch.equal(queue.queue, queue.label[:, None])
+    assert brain.loss_memory.clean_prob.eq(1).all()
+    history = read_history(tmp_path)
+    assert [r["clean_prob"] for r in history] == [1, 1]
+    assert all("mixture" in r and "log_loss_histogram" in r for r in history)
+
+
+def test_ssrl_with_its_parts(straight):
+    """The other side of those switches."""
+    folder = straight("ssrl.yaml")
+    (save,) = folder.glob("save/*")
+    state = {
+        name: torch.load(save / f"{name}.ckpt", weights_only=True)
+        for name in ("teacher", "embedding_model", "label_queue", "loss_memory")
+    }
+    key = "blocks.0.conv.conv.weight"
+    assert not torch.equal(
+        state["teacher"][f"encoder.{key}"], state["embedding_model"][key]
+    )
+    assert state["label_queue"]["queue"].shape == (24, 5)
+    assert 0 < state["loss_memory"]["clean_prob"].mean() < 1
+    record = read_history(folder)[-1]
+    total, right, wrong = (
+        record[f"log_loss_histogram{name}"] for name in ("", "_right", "_wrong")
+    )
+    for low, high in (("low", "high"), ("high", "low")):
+        assert total[low] == right[low] == wrong[low] != total[high]
+    assert total["counts"] == [
+        a + b for a, b in zip(right["counts"], wrong["counts"], strict=True)
+    ]
+    assert sum(total["counts"]) == 24
+    # the share of right labels is the accuracy
+    assert sum(right["counts"]) / 24 == pytest.approx(record["accuracy"] / 100)
+
+
+def test_ssrl_with_a_linear_layer(start, command, tmp_path):
+    """Table III: cross-entropy of a linear layer that begins at centroids."""
+    options = {**start, **ablation("linear_layer"), "valid_every": 9}
+    options["output_folder"] = tmp_path
+    options["number_of_epochs"] = 0
+    brain = train.main(command("ssrl.yaml", **options))
+    centroids = np.load(start["label_folder"] / "centroids.npy")
+    head = brain.hparams.head
+    assert np.array_equal(head.weight.detach().numpy(), centroids)
+    assert head.bias.eq(0).all()
+    options["number_of_epochs"] = 1
+    brain = train.main(command("ssrl.yaml", **options))
+    assert not brain.hparams.head.bias.eq(0).any()
+
+
+def test_as_many_epochs_on_fixed_labels(start, command, tmp_path):
+    options = {**start, **ablation("fixed_labels"), "lr": 0.01}
+    brain = train.main(command("ssrl.yaml", **options, output_folder=tmp_path))
+    first, last = read_history(tmp_path)
+    assert first["labels_changed"] == last["labels_changed"] == 0
+    assert "mixture" not in last and "queue_agreement" not in last
+    # as SSRL's own: two epochs of three steps, down to lr_final
+    lrs = Cosine(0.01, 0.00001, epochs=2)
+    assert first["lr"] == pytest.approx(lrs(2 / 3))
+    assert last["lr"] == pytest.approx(lrs(5 / 3))
+    student = brain.hparams.student.encoder.state_dict()
+    for key, value in weights(tmp_path).items():
+        assert torch.equal(value, student[key]), key
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_margin_is_a_key(margin, start, command, tmp_path):
+    options = {**start, "margin": margin, "output_folder": tmp_path}
+    file, _, overrides = cli.parse(command("ssrl.yaml", **options))
+    loss = cli.load(file, overrides)["margin_loss"]
+    cosine = torch.tensor([[0.5, -0.2, 0.1]])
+    logits = 32 * cosine
+    logits[0, 0] = 32 * math.cos(math.acos(0.5) + margin)
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0]))
+    found = loss(cosine, torch.tensor([0]))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.equal(loss.logits(cosine), 32 * cosine)  # the teacher's

@@ -7,7 +7,7 @@ import torch
 from ssrl_brain.brains.speaker import SpeakerBrain
 from ssrl_brain.distributed import gather_rows
 from ssrl_brain.handover import read_pseudo_labels
-from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, histogram
+from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, log_loss_histograms
 from ssrl_brain.noisy_labels.memory import GateMemory
 
 
@@ -64,25 +64,19 @@ class DLGLCBrain(SpeakerBrain):
         memory = self.gate_memory
         record = {"gate": finite(self.gate.value)}
         record |= memory.shares()
+        table, labels = self.train_set.utterances, self.train_set.labels
+        found = memory.prediction, memory.passed, memory.corrected
         record |= self.hparams.gate_metrics(
-            self.train_set.utterances,
-            *(
-                tensor.cpu().numpy()
-                for tensor in (
-                    self.labels,
-                    memory.prediction,
-                    memory.passed,
-                    memory.corrected,
-                )
-            ),
+            table, labels, *(tensor.cpu().numpy() for tensor in found)
         )
         mixture = fit_two_gaussians(memory.log_loss)
         self.gate.close_epoch(epoch, mixture)
         record["next_gate"] = finite(self.gate.value)
         if mixture is not None:
             record["mixture"] = [x.tolist() for x in mixture]
-        record["log_loss_histogram"] = histogram(memory.log_loss)
-        return record
+        return record | log_loss_histograms(
+            memory.log_loss, self.hparams.gate_metrics.right(table, labels)
+        )
 
 
 def finite(value):

@@ -45,6 +45,8 @@ class SpeakerBrain(sb.Brain):
 
     teacher = None
     reads_speakers = False  # of training utterances, in order to learn
+    inside_epoch = False
+    interrupted = False  # by Ctrl-C, see ssrl_brain.interrupt
 
     def make_dataloader(self, dataset, stage, **loader_kwargs):
         """Batches as a function of (seed, epoch), for any number of ranks."""
@@ -73,15 +75,25 @@ class SpeakerBrain(sb.Brain):
             ema.copy_(self.teacher, self.hparams.student)
         self.validation = self.hparams.make_validation()
         self.make_state()
+        self.proxy = self.hparams.make_proxy(
+            self.train_set.utterances, self.starting_labels()
+        )
+        encoder = self.hparams.exported.encoder
+        self.hparams.export_epoch.begin(encoder, self.proxy)
+        self.remember("export_epoch", self.hparams.export_epoch)
         super().on_fit_start()
 
     def make_state(self):
         """Hook: per-utterance memories, registered before the recovery."""
 
+    def starting_labels(self):
+        """Hook: pseudo labels (N,) that training begins with, or None."""
+        return self.train_set.labels
+
     def remember(self, name, module, device=None):
         """Puts a module with buffers on the device and in the checkpoints."""
         setattr(self, name, module.to(device or self.device))
-        if self.checkpointer is not None:
+        if self.checkpointer is not None and module.state_dict():
             self.checkpointer.add_recoverable(name, module)
 
     def _wrap_distributed(self):
@@ -104,6 +116,7 @@ class SpeakerBrain(sb.Brain):
         """Starts the clock."""
         self.epoch = epoch
         self.epoch_started = time.time()
+        self.inside_epoch = True
 
     @property
     def fractional_epoch(self):
@@ -177,6 +190,7 @@ class SpeakerBrain(sb.Brain):
 
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Finishes the epoch, validates, logs and saves."""
+        self.inside_epoch = False
         for network in (self.hparams.student, self.teacher):
             if network is not None:
                 share_buffers(network)
@@ -186,6 +200,11 @@ class SpeakerBrain(sb.Brain):
         last = self.hparams.epoch_counter.limit
         if self.validation.is_due(epoch, last):
             record |= self.validate()
+        encoder = self.hparams.exported.encoder
+        if self.proxy.is_due(epoch, last):
+            encode = self.encode_with(encoder)
+            record["proxy_eer"] = self.proxy(encode, self.device)
+        self.export_epoch.observe(epoch, record, encoder)
         if if_main_process():
             self.hparams.epoch_log.record(record)
         if self.checkpointer is not None:
@@ -229,16 +248,18 @@ class SpeakerBrain(sb.Brain):
 
     def export(self, folder):
         """Writes the encoder folder of this stage."""
+        epoch, encoder = self.export_epoch.chosen(self.hparams.exported.encoder)
         history = read_history(self.hparams.output_folder)
+        records = [r for r in history if epoch in (None, r["epoch"])]
         metrics = {
             key: value
-            for key, value in (history[-1] if history else {}).items()
+            for key, value in (records[-1] if records else {}).items()
             if isinstance(value, (int, float))
         }
         stage_yaml = Path(self.hparams.output_folder) / "hyperparams.yaml"
         export_encoder(
             folder,
-            self.hparams.exported.encoder,
+            encoder,
             stage_yaml.read_text(encoding="utf-8"),
             type(self).__name__.removesuffix("Brain"),
             metrics,
@@ -247,11 +268,18 @@ class SpeakerBrain(sb.Brain):
 
     # ---- checkpoints ----
 
-    def _should_save_intra_epoch_ckpt(self, *args):
+    def _should_save_intra_epoch_ckpt(self, *when):
         """Never between accumulated gradients: no checkpoint has them."""
         if self.step % self.grad_accumulation_factor:
             return False
-        return super()._should_save_intra_epoch_ckpt(*args)
+        return super()._should_save_intra_epoch_ckpt(*when) or (
+            self.interrupted and self.checkpointer is not None
+        )
+
+    def _save_intra_epoch_ckpt(self):
+        super()._save_intra_epoch_ckpt()
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     @mark_as_saver
     def _save(self, path):

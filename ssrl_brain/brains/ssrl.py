@@ -1,5 +1,7 @@
 """Self-supervised reflective learning (SSRL, Algorithm 1)."""
 
+import logging
+
 import numpy as np
 import torch
 
@@ -8,8 +10,14 @@ from ssrl_brain.brains.speaker import SpeakerBrain
 from ssrl_brain.clustering.kmeans import Clusters
 from ssrl_brain.distributed import gather_rows
 from ssrl_brain.handover import read_pseudo_labels, write_pseudo_labels
-from ssrl_brain.noisy_labels.gmm import clean_probability, fit_two_gaussians
+from ssrl_brain.noisy_labels.gmm import (
+    clean_probability,
+    fit_two_gaussians,
+    log_loss_histograms,
+)
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
+
+logger = logging.getLogger(__name__)
 
 
 class SSRLBrain(SpeakerBrain):
@@ -27,11 +35,17 @@ class SSRLBrain(SpeakerBrain):
         """Line 4 and 5: empty queues, every label taken for clean."""
         table = self.train_set.utterances
         folder = read_pseudo_labels(self.hparams.label_folder, table)
+        self.initial_labels = folder.labels
         labels = torch.from_numpy(folder.labels)
         self.remember(
             "label_queue", LabelQueue(labels, self.hparams.label_queue_length)
         )
         self.remember("loss_memory", LossMemory(len(table)))
+        self.remember("assignment", self.hparams.assignment)
+
+    def starting_labels(self):
+        """Those of the label folder; the queue has others by and by."""
+        return self.initial_labels
 
     @property
     def is_reflective(self):
@@ -53,22 +67,14 @@ class SSRLBrain(SpeakerBrain):
 
     @torch.no_grad()
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
-        """Relabels the batch with the teacher, then moves it (14 to 24)."""
+        """Relabels with the teacher, then moves it (14 to 24)."""
+        batch = self.to_device(batch)
+        self.label_queue.note_student(
+            *gather_rows(batch.index, outputs.argmax(-1))
+        )
         if not self.is_reflective:
             return
-        self.teacher.eval()
-        batch = self.to_device(batch)
-        with self.training_ctx:
-            _, logits = self.teacher([self.features(batch.views[1])])
-        log_probs = self.hparams.margin_loss.logits(logits).log_softmax(-1)
-
-        index, labels = self.hparams.assignment(batch.index, log_probs.exp())
-        self.label_queue.enqueue(*gather_rows(index, labels))
-
-        corrected = self.label_queue.label[batch.index].long()
-        teacher_loss = -log_probs.gather(1, corrected[:, None]).squeeze(1)
-        self.loss_memory.write(*gather_rows(batch.index, teacher_loss))
-
+        self.relabel(batch)
         if should_step:  # after the optimizer, never between accumulations
             ema.ema_update_(
                 self.teacher,
@@ -76,38 +82,61 @@ class SSRLBrain(SpeakerBrain):
                 self.hparams.ema_momentum(self.reflective_epoch),
             )
 
+    def relabel(self, batch):
+        """New labels, and how the teacher likes them (14 to 20).
+
+        Not those of this batch, but all that the assignment has ready; their
+        losses are of the posteriors that the labels were made of.
+        """
+        self.teacher.eval()
+        with self.training_ctx:
+            _, logits = self.teacher([self.features(batch.views[1])])
+        log_probs = self.hparams.margin_loss.logits(logits).log_softmax(-1)
+
+        index, labels, log_probs = self.assignment(
+            batch.index, log_probs, self.train_sampler.rest(self.step)
+        )
+        self.label_queue.enqueue(*gather_rows(index, labels))
+
+        corrected = self.label_queue.label[index].long()
+        teacher_loss = -log_probs.gather(1, corrected[:, None]).squeeze(1)
+        self.loss_memory.write(*gather_rows(index, teacher_loss))
+
     @property
     def reflective_epoch(self):
         """Fractional epoch counted from the first reflective one."""
         return self.fractional_epoch - self.hparams.fixed_label_epochs
 
     def end_epoch(self, epoch):
-        """Models the noise of the labels (lines 27 and 28)."""
-        record = self.label_record()
+        """Tells of the labels, and models their noise (lines 27 and 28)."""
+        table, labels = self.train_set.utterances, self.label_queue.label.cpu()
+        record = self.label_queue.close_epoch()
+        record |= self.hparams.label_metrics(table, labels)
         if not self.is_reflective:
             ema.copy_(self.teacher, self.hparams.student)  # line 3
             return record
-        memory = self.loss_memory
-        log_loss = memory.log_loss
-        mixture = fit_two_gaussians(log_loss)
+        right = self.hparams.label_metrics.right(table, labels)
+        record |= log_loss_histograms(self.loss_memory.log_loss, right)
+        return record | self.model_noise(epoch)
+
+    def model_noise(self, epoch):
+        """Fits the mixture and renews the clean probabilities."""
+        memory, record = self.loss_memory, {}
+        mixture = fit_two_gaussians(memory.log_loss)
         if mixture is not None:
             record["mixture"] = [x.tolist() for x in mixture]
+        elif self.hparams.use_clean_prob:
+            logger.warning(
+                "No mixture fits the losses of epoch %d: all labels count as "
+                "clean",
+                epoch,
+            )
         if self.hparams.use_clean_prob:
             memory.clean_prob = clean_probability(
-                log_loss, mixture, self.hparams.monotone_clean_prob
+                memory.log_loss, mixture, self.hparams.monotone_clean_prob
             ).to(memory.clean_prob)
         record["clean_prob"] = float(memory.clean_prob.mean())
         return record
-
-    def label_record(self):
-        """What can be said of the labels, with speakers when known."""
-        labels = self.label_queue.label
-        record = {
-            "clusters": len(labels.unique()),
-            "labels_changed": self.label_queue.close_epoch(),
-        }
-        table = self.train_set.utterances
-        return record | self.hparams.label_metrics(table, labels.cpu())
 
     def export(self, folder):
         """Writes the encoder folder, and the labels as a label folder."""

@@ -95,6 +95,8 @@ def kmeans(
         # neither sub-sample nor warn
         max_points_per_centroid=-(-num_rows // num_clusters),
         min_points_per_centroid=1,
+        # minutes of work: faiss then prints every iteration with its time
+        verbose=num_rows * num_clusters > 10**9,
     )
     algorithm.train(embeddings)
     _, labels = algorithm.assign(embeddings)

@@ -90,6 +90,11 @@ class EpochBatchSampler(torch.utils.data.Sampler):
     def __len__(self):
         return self.num_batches
 
+    def rest(self, batches):
+        """Utterances, of all ranks, that come after so many batches."""
+        size, larger = divmod(self.num_utterances, self.num_batches)
+        return self.num_utterances - batches * size - min(batches, larger)
+
     def __iter__(self):
         generator = random_generator("order", self.seed, self.epoch)
         order = generator.permutation(self.num_utterances)

@@ -179,7 +179,7 @@ def loss_gate(mixture):
     return gate
 
 
-def histogram(x, num_bins=100):
+def histogram(x, num_bins=100, limits=None):
     """Counts of values in bins of equal width, for a plot of their mixture.
 
     Arguments
@@ -187,6 +187,8 @@ def histogram(x, num_bins=100):
     x : torch.Tensor
         (N,) logarithms of losses; values that are not finite are left out.
     num_bins : int
+    limits : (float, float), optional
+        Ends of the range; by default the smallest and the largest value.
 
     Returns
     -------
@@ -199,12 +201,46 @@ def histogram(x, num_bins=100):
     {'low': 0.0, 'high': 2.0, 'counts': [2, 1]}
     """
     x = torch.as_tensor(x).detach().double().cpu().numpy()
-    counts, edges = np.histogram(x[np.isfinite(x)], num_bins)
+    counts, edges = np.histogram(x[np.isfinite(x)], num_bins, limits)
     return {
         "low": float(edges[0]),
         "high": float(edges[-1]),
         "counts": counts.tolist(),
     }
+
+
+def log_loss_histograms(log_loss, right=None):
+    """Histogram of log losses, and of those of right and of wrong labels.
+
+    SSRL, figure 2.
+
+    Arguments
+    ---------
+    log_loss : torch.Tensor
+        (N,)
+    right : numpy.ndarray, optional
+        (N,) bool, where speakers are known.
+
+    Returns
+    -------
+    dict
+        ``log_loss_histogram`` and, of the same bins, those that end in
+        ``_right`` and ``_wrong``.
+
+    Example
+    -------
+    >>> found = log_loss_histograms(torch.tensor([-2.0, 1.0]), [True, False])
+    >>> [sum(histogram["counts"]) for histogram in found.values()]
+    [2, 1, 1]
+    """
+    name, log_loss = "log_loss_histogram", torch.as_tensor(log_loss).cpu()
+    found = {name: histogram(log_loss)}
+    if right is not None:
+        right = torch.as_tensor(right)
+        limits = found[name]["low"], found[name]["high"]
+        for suffix, rows in (("right", right), ("wrong", ~right)):
+            found[f"{name}_{suffix}"] = histogram(log_loss[rows], limits=limits)
+    return found
 
 
 def _groups(x, num_groups):

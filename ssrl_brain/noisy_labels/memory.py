@@ -31,10 +31,59 @@ def queue_mode(queue):
     return queue.gather(1, winner[:, None]).squeeze(1)
 
 
+def queue_agreement(queue, labels):
+    """Mean share of a queue that agrees with the label it votes for.
+
+    Arguments
+    ---------
+    queue : torch.Tensor
+        (N, L) predictions; -1 marks a slot not yet filled.
+    labels : torch.Tensor
+        (N,) their modes.
+
+    Returns
+    -------
+    float
+        Over the queues that hold a prediction; nan if there is none.
+
+    Example
+    -------
+    >>> queue = torch.tensor([[3, 7, 3, 3], [-1, -1, -1, 5], [-1, -1, -1, -1]])
+    >>> queue_agreement(queue, torch.tensor([3, 5, 9]))
+    0.875
+    """
+    filled = queue >= 0
+    agreeing = (filled & (queue == labels[:, None])).sum(1)
+    used = filled.any(1)
+    return (agreeing[used] / filled[used].sum(1)).mean().item()
+
+
+def cluster_size_quantiles(labels):
+    """How many utterances the clusters hold that hold any.
+
+    Arguments
+    ---------
+    labels : torch.Tensor
+        (N,)
+
+    Returns
+    -------
+    list of float
+        Smallest, lower quartile, median, upper quartile, largest.
+
+    Example
+    -------
+    >>> cluster_size_quantiles(torch.tensor([4, 4, 4, 7, 9]))
+    [1.0, 1.0, 1.0, 2.0, 3.0]
+    """
+    sizes = labels.unique(return_counts=True)[1].double()
+    return sizes.quantile(sizes.new_tensor([0, 0.25, 0.5, 0.75, 1])).tolist()
+
+
 class LabelQueue(torch.nn.Module):
     """Current pseudo label and the last predictions of every utterance.
 
-    SSRL, III-C.
+    SSRL, III-C. The student's last prediction is kept for the log alone.
 
     Arguments
     ---------
@@ -60,6 +109,7 @@ class LabelQueue(torch.nn.Module):
         labels = labels.to(torch.int32)
         self.register_buffer("label", labels.clone())
         self.register_buffer("previous_label", labels.clone())
+        self.register_buffer("student_label", torch.full_like(labels, -1))
         self.register_buffer(
             "queue", torch.full((len(labels), length), -1, dtype=torch.int32)
         )
@@ -79,11 +129,34 @@ class LabelQueue(torch.nn.Module):
         self.queue[index] = history
         self.label[index] = queue_mode(history)
 
+    def note_student(self, index, labels):
+        """index (M,) distinct rows, labels (M,) that the student predicts."""
+        self.student_label[index] = labels.to(self.student_label.dtype)
+
     def close_epoch(self):
-        """Share of labels that differ from those at the last such call."""
+        """What an epoch did to the labels; begins the next one.
+
+        Returns
+        -------
+        dict
+            ``clusters`` in use and their ``cluster_size_quantiles``;
+            ``labels_changed``, the share that differs from the last call;
+            ``queue_agreement``, where a queue holds anything;
+            ``teacher_student_agreement``, the share of the utterances whose
+            label the student predicted.
+        """
         changed = (self.label != self.previous_label).float().mean().item()
+        agreed = (self.student_label == self.label).float().mean().item()
         self.previous_label.copy_(self.label)
-        return changed
+        record = {
+            "clusters": len(self.label.unique()),
+            "cluster_size_quantiles": cluster_size_quantiles(self.label),
+            "labels_changed": changed,
+            "teacher_student_agreement": agreed,
+        }
+        if (self.queue >= 0).any():
+            record["queue_agreement"] = queue_agreement(self.queue, self.label)
+        return record
 
 
 class LossMemory(torch.nn.Module):

@@ -19,6 +19,16 @@ LABELS = torch.tensor([0, 0, 1, 1])
 CLEAN = torch.tensor([0.9, 0.2, 0.4, 0.5])
 
 
+class Metrics:
+    """Gate metrics that know which labels are right."""
+
+    def __call__(self, table, *arrays):
+        return {"sizes": [len(x) for x in arrays]}
+
+    def right(self, table, labels):
+        return labels == 0
+
+
 class Scripted(torch.nn.Module):
     """Answers clean crops as written and augmented ones by a parameter."""
 
@@ -40,11 +50,11 @@ def make_brain(monkeypatch):
     brain = object.__new__(dlg_lc.DLGLCBrain)
     brain.hparams = SimpleNamespace(
         dlg_lc_loss=DLGLCLoss(CrossEntropy()),
-        gate_metrics=lambda table, *arrays: {"sizes": [len(x) for x in arrays]},
+        gate_metrics=Metrics(),
     )
     brain.device = "cpu"
     brain.modules = SimpleNamespace(student=Scripted())
-    brain.train_set = SimpleNamespace(utterances=None)
+    brain.train_set = SimpleNamespace(utterances=None, labels=LABELS.numpy())
     brain.labels = LABELS
     brain.gate, brain.gate_memory = DynamicGate(), GateMemory(4)
     monkeypatch.setattr(dlg_lc.DLGLCBrain, "features", lambda self, view: view)

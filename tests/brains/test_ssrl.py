@@ -1,5 +1,7 @@
 """Algorithm 1 of SSRL, stepped by hand with a scripted teacher."""
 
+import json
+import logging
 import math
 from types import SimpleNamespace
 
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from ssrl_brain.brains import ssrl
-from ssrl_brain.clustering.online import ArgmaxAssignment
+from ssrl_brain.clustering.online import ArgmaxAssignment, SinkhornAssignment
 from ssrl_brain.data.views import CropBatch
 from ssrl_brain.losses.margin import CrossEntropy
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
@@ -17,6 +19,26 @@ POSTERIORS = [
     {0: [0.9, 0.1], 1: [0.2, 0.8], 2: [0.6, 0.4]},
     {0: [0.3, 0.7], 1: [0.1, 0.9], 2: [0.4, 0.6]},
 ]
+
+
+class TwoBatches:
+    """Sampler of two utterances and then one."""
+
+    def __len__(self):
+        return 2
+
+    def rest(self, batches):
+        return [3, 1, 0][batches]
+
+
+class NoSpeakers:
+    """Label metrics of a corpus whose speakers are unknown."""
+
+    def __call__(self, table, labels):
+        return {}
+
+    def right(self, table, labels):
+        return None
 
 
 class Scripted(torch.nn.Module):
@@ -31,15 +53,15 @@ class Scripted(torch.nn.Module):
 def make_brain(monkeypatch):
     """An SSRLBrain without files, optimizer or audio."""
     brain = object.__new__(ssrl.SSRLBrain)
+    brain.assignment = ArgmaxAssignment()
     brain.hparams = SimpleNamespace(
         margin_loss=CrossEntropy(),
-        assignment=ArgmaxAssignment(),
         student="student",
         ema_momentum=lambda epoch: 0.5,
         fixed_label_epochs=0,
         use_clean_prob=True,
         monotone_clean_prob=False,
-        label_metrics=lambda table, labels: {},
+        label_metrics=NoSpeakers(),
     )
     brain.device = "cpu"
     brain.teacher = Scripted()
@@ -47,7 +69,7 @@ def make_brain(monkeypatch):
     brain.label_queue = LabelQueue(torch.tensor([1, 1, 0]), length=2)
     brain.loss_memory = LossMemory(3)
     brain.train_set = SimpleNamespace(utterances=None)
-    brain.train_sampler = [None, None]
+    brain.train_sampler = TwoBatches()
     brain.moved = []
     monkeypatch.setattr(
         ssrl.ema,
@@ -66,7 +88,7 @@ def step(brain, index, student_logits):
     """One batch; returns the loss that the student would learn from."""
     batch = CropBatch(torch.tensor(index), (None, torch.tensor(index)))
     loss = brain.compute_objectives(student_logits, batch, None)
-    brain.on_fit_batch_end(batch, None, loss, should_step=True)
+    brain.on_fit_batch_end(batch, student_logits, loss, should_step=True)
     return loss
 
 
@@ -99,6 +121,12 @@ def test_two_epochs_by_hand(monkeypatch):
     torch.testing.assert_close(seen["x"], expected.log())
     assert record["labels_changed"] == pytest.approx(1 / 3)  # utterance 0
     assert record["clusters"] == 2
+    assert record["cluster_size_quantiles"] == [1, 1.25, 1.5, 1.75, 2]
+    assert record["queue_agreement"] == 1  # one prediction each
+    # The student's answers were 0 (of even logits), 0 and 0.
+    assert record["teacher_student_agreement"] == pytest.approx(2 / 3)
+    assert sum(record["log_loss_histogram"]["counts"]) == 3
+    assert "log_loss_histogram_right" not in record
 
     brain.epoch, brain.step = 2, 1
     # Weights of the last epoch, labels from before this batch: 0 and 0.
@@ -116,6 +144,51 @@ def test_two_epochs_by_hand(monkeypatch):
         torch.tensor([-math.log(0.7), -math.log(0.8), -math.log(0.6)]),
     )
     torch.testing.assert_close(brain.loss_memory.clean_prob, weights)
+    record = brain.end_epoch(2)
+    assert record["labels_changed"] == pytest.approx(2 / 3)
+    # Half of the queues of 0 and 2, all of that of 1; the student said 0 1.
+    assert record["queue_agreement"] == pytest.approx((0.5 + 1 + 0.5) / 3)
+    assert record["teacher_student_agreement"] == pytest.approx(1 / 3)
+
+
+def test_optimal_transport_writes_what_is_ready(monkeypatch):
+    """Three utterances are needed; the first batch has two."""
+    brain = make_brain(monkeypatch)
+    brain.assignment = SinkhornAssignment(sharpness=5.0, tol=1e-3)
+    brain.epoch, brain.step = 2, 1
+    even = torch.zeros(2, 2)
+    step(brain, [0, 1], even)
+    assert brain.label_queue.label.tolist() == [1, 1, 0]
+    assert brain.loss_memory.loss.isnan().all()
+    assert brain.moved == [0.5]  # the average does not wait
+    brain.step = 2
+    loss = step(brain, [2], torch.tensor([[0.0, 5.0]]))
+    # Learnt with the label from before: that of utterance 2 is still 0.
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(5)), rel=1e-5)
+    # 0.3, 0.1 and 0.4 for cluster 0, where half of all has to go: 0.4 and,
+    # as it is nearer to that than to 0.1, more than half of 0.3.
+    assert brain.label_queue.queue[:, -1].tolist() == [0, 1, 0]
+    assert brain.label_queue.label.tolist() == [0, 1, 0]
+    torch.testing.assert_close(
+        brain.loss_memory.loss,
+        -torch.tensor([0.3, 0.9, 0.4]).log(),
+        rtol=1e-3,
+        atol=0,
+    )
+
+
+@pytest.mark.parametrize("losses", [[0.3] * 3, [0.0] * 3, [math.nan] * 3])
+def test_losses_without_a_mixture_are_all_clean(losses, monkeypatch, caplog):
+    brain = make_brain(monkeypatch)
+    brain.epoch = 4
+    brain.loss_memory.loss = torch.tensor(losses)
+    brain.loss_memory.clean_prob.fill_(0.5)
+    with caplog.at_level(logging.WARNING):
+        record = brain.end_epoch(4)
+    assert "of epoch 4: all labels count as clean" in caplog.text
+    assert brain.loss_memory.clean_prob.tolist() == [1, 1, 1]
+    assert record["clean_prob"] == 1 and "mixture" not in record
+    json.dumps(record, allow_nan=False)
 
 
 def test_fixed_labels_stay_until_their_epochs_are_over(monkeypatch):

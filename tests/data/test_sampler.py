@@ -33,6 +33,9 @@ def test_every_utterance_once_in_batches_of_one_size(size, seed, epoch):
     assert sorted(indices) == list(range(num))
     lengths = {len(batch) for batch in found}
     assert max(lengths) <= batch_size and max(lengths) - min(lengths) <= 1
+    sampler = EpochBatchSampler(num, batch_size, seed)
+    for number in range(len(found) + 1):
+        assert sampler.rest(number) == sum(map(len, found[number:]))
     for number, batch in enumerate(found):
         assert {key[1:] for key in batch} == {(epoch, number)}
 

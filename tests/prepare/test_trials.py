@@ -3,13 +3,17 @@
 import pytest
 
 from prepare import folder, voxceleb
+from prepare.auto import prepare
 from prepare.trials import (
     find_trial_lists,
     leave_out_test_speakers,
     match_trials,
-    refuse_bad_trials,
+    refuse_empty,
+    refuse_missing,
+    split_missing,
     write_trials,
 )
+from ssrl_brain.files import read_json
 
 PATHS = [
     "wav/id1/a/1.wav",
@@ -22,7 +26,13 @@ PATHS = [
 def match(tmp_path, text, layout=voxceleb, paths=PATHS, excluded=()):
     (tmp_path / "x.txt").write_text(text)
     lists = {"x": tmp_path / "x.txt"}
-    return match_trials(lists, layout.entries(paths), excluded, layout)
+    trials, reasons = match_trials(
+        lists, layout.entries(paths), excluded, layout
+    )
+    usable, missing = split_missing(trials, reasons)
+    refuse_missing(lists, missing)
+    assert usable == trials
+    return trials
 
 
 def test_names_match_by_path_id_or_without_extension(tmp_path):
@@ -58,11 +68,62 @@ def test_unknown_speakers_leave_only_what_is_named():
     assert leave_out_test_speakers(entries, {"a"}) == entries
 
 
-def test_trials_with_bad_audio_name_their_line(tmp_path):
-    trials = {"x": [(1, 1, "a", "b"), (7, 0, "a", "c")]}
-    refuse_bad_trials({"x": "x.txt"}, trials, {"d": "silent"})
-    with pytest.raises(ValueError, match="x.txt, line 7: c .*used: silent"):
-        refuse_bad_trials({"x": "x.txt"}, trials, {"c": "silent"})
+def test_missing_trials_are_counted_named_and_left_out():
+    trials = {
+        "x": [(1, 1, "a", "b"), (7, 0, "a", "c")],
+        "y": [(2, 0, "c", "d"), (3, 1, "c", "c"), (4, 1, "b", "a")],
+    }
+    usable, missing = split_missing(trials, {"c": "silent", "d": "empty"})
+    assert usable == {"x": trials["x"][:1], "y": trials["y"][2:]}
+    assert missing == [
+        ("x", 7, "c", "silent"),
+        ("y", 2, "c", "silent"),
+        ("y", 2, "d", "empty"),
+        ("y", 3, "c", "silent"),
+    ]
+    paths = {"x": "x.txt", "y": "y.txt"}
+    with pytest.raises(ValueError, match="x.txt, line 7: c .*used: silent; 3"):
+        refuse_missing(paths, missing)
+    refuse_missing(paths, [])
+
+
+def test_a_list_of_which_nothing_is_left_is_refused():
+    with pytest.raises(ValueError, match="y.txt: every trial"):
+        refuse_empty({"x": "x.txt", "y": "y.txt"}, {"x": [1], "y": []})
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_prepared_lists_and_tables_without_missing_trials(
+    tmp_path, tiny_corpus, skip
+):
+    text = (tiny_corpus["data_folder"] / "trials.txt").read_text()
+    bad = tmp_path / "list.txt"
+    bad.write_text(text + "1 id00004/s0/0.wav id00003/s9/0.wav\n0 x y\n")
+    prepared = tmp_path / "prepared"
+    options = {
+        "data_folder": tiny_corpus["data_folder"],
+        "prepared_folder": prepared,
+        "trial_lists": str(bad),
+        "min_seconds": 0.3,
+        "num_workers": 1,
+        "skip_missing_trials": skip,
+    }
+    if not skip:
+        with pytest.raises(ValueError, match=r"2 trial\(s\) name 3 such"):
+            prepare(**options)
+        assert not prepared.exists()
+        return
+    prepare(**options)
+    lines = (prepared / "trials/list.txt").read_text().splitlines()
+    assert len(lines) == 27
+    rows = (prepared / "missing_trials.csv").read_text().splitlines()
+    assert rows[1:] == [
+        "list,28,id00003/s9/0.wav,no such audio file",
+        "list,29,x,no such audio file",
+        "list,29,y,no such audio file",
+    ]
+    counts = read_json(prepared / "prepared.json")["counts"]
+    assert counts["missing trials"] == {"list": 2}
 
 
 def test_lists_are_found_here_first_then_with_the_data(tmp_path, monkeypatch):

@@ -14,13 +14,21 @@ hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
-The table is also written to <output_folder>/metrics.json.
+The table is also written to <output_folder>/metrics.json, and report.html
+beside it shows what the stages logged.
+
+With --plan nothing is trained: data are prepared, a few real batches of each
+stage are run, and the plan says what would run, for how long and in how much
+memory.
 """
 
+import os
 import sys
 from pathlib import Path
 
+import plan
 import pseudo_label
+import report
 import train
 import verify
 from ruamel.yaml import YAML
@@ -30,9 +38,11 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain import cli
 from ssrl_brain.files import read_json, write_json
 from ssrl_brain.log import read_history
+from ssrl_brain.tables import markdown_table
 
 logger = get_logger(__name__)
 
+VERIFICATION_METRICS = ("eer", "min_dcf_0.05", "min_dcf_0.01")
 LABEL_METRICS = (
     "nmi",
     "nmi_kept",  # after purification, where there was any
@@ -47,6 +57,10 @@ LABEL_METRICS = (
 def main(arguments):
     """Runs the chain; returns the rows of the table."""
     cli.print_help(arguments, __doc__)
+    plan_only = "--plan" in arguments
+    if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("--plan measures one process: leave out torchrun")
+    arguments = [argument for argument in arguments if argument != "--plan"]
     chain_file, yamls, options, run_options = read_command_line(arguments)
     chain = YAML(typ="safe").load(Path(chain_file))
     chain["overrides"] = chain.get("overrides", []) + yamls
@@ -54,19 +68,29 @@ def main(arguments):
     if "data_folder" not in options:
         options |= make_corpus(chain, output / "corpus", options)
     check_keys(chain, options)
+    title = chain.get("title", "")
+    paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
+    runners = [
+        Step(step, chain, output, options, run_options)
+        for step in chain["steps"]
+    ]
+    if plan_only:
+        print(plan.plan(runners), flush=True)
+        return []
     rows = []
-    for step in chain["steps"]:
-        runner = Step(step, chain, output, options, run_options)
+    for runner in runners:
         rows.append(runner.result())
         if if_main_process():
-            write_json(output / "metrics.json", {"stages": rows})
+            write_json(
+                output / "metrics.json",
+                {"title": title, "stages": rows, "paper": paper},
+            )
     if if_main_process():
-        paper = [
-            {"name": f"{step['name']} (paper)", **step["paper"]}
-            for step in chain["steps"]
-            if "paper" in step
+        papers = [
+            {"name": f"{name} (paper)", **row} for name, row in paper.items()
         ]
-        print(table(rows + paper, chain.get("title", "")), flush=True)
+        print(markdown_table(rows + papers, title), flush=True)
+        report.main([str(output)])
     return rows
 
 
@@ -134,13 +158,18 @@ def yaml_keys(path):
 
 
 def check_keys(chain, options):
-    """A key that no stage has is a mistake, told before anything runs."""
+    """Wrong and missing keys are told before anything runs."""
     known = set.union(*(yaml_keys(step["train"]) for step in chain["steps"]))
     known |= yaml_keys("hparams/pseudo_label.yaml")
     known |= yaml_keys("hparams/verify.yaml")
     unknown = sorted(set(options) - known)
     if unknown:
         raise ValueError(f"--{unknown[0]} is not a key of any stage")
+    missing = [key for key in chain.get("needs", []) if key not in options]
+    if missing:
+        raise ValueError(
+            f"this chain needs --{missing[0]}=...{cli.HINTS[missing[0]]}"
+        )
 
 
 class Step:
@@ -206,7 +235,8 @@ class Step:
         row = {"name": self.name}
         history = read_history(self.folder)
         row["seconds"] = round(sum(r["seconds"] for r in history), 1)
-        row |= {key: history[-1].get(key) for key in self.logged}
+        last = history[-1] if history else {}
+        row |= {key: last[key] for key in self.logged if key in last}
         own = {"encoder_folder": self.folder / "export"}
         if self.options.get("trial_lists"):
             lists = self.call(
@@ -216,7 +246,7 @@ class Step:
             )
             for number, (name, metrics) in enumerate(lists.items()):
                 suffix = f"_{name}" if number else ""
-                row |= {k + suffix: v for k, v in metrics.items()}
+                row |= {k + suffix: metrics[k] for k in VERIFICATION_METRICS}
         if (self.folder / "labels").is_dir():  # made by the stage itself
             labels = history[-1]
         elif not self.clusters:
@@ -231,42 +261,16 @@ class Step:
 
     def call(self, function, yaml, options):
         """A script's main, with the options that its YAML has."""
+        return function(self.arguments(yaml, options))
+
+    def arguments(self, yaml, options):
+        """Command line of a script: the options that its YAML has."""
         keys = yaml_keys(yaml)
         options = {**self.options, **options}
         arguments = [
             f"--{key}={value}" for key, value in options.items() if key in keys
         ]
-        return function([yaml, *self.overrides, *arguments, *self.run_options])
-
-
-def table(rows, title):
-    """The rows as a Markdown table.
-
-    Example
-    -------
-    >>> print(table([{"name": "dino", "eer": 9.5}], "Mini"))
-    Mini
-    <BLANKLINE>
-    | name | eer |
-    |---|---|
-    | dino | 9.5 |
-    """
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    columns.sort(key=lambda key: key == "seconds")
-
-    def cell(value):
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    lines = [
-        title,
-        "",
-        "| " + " | ".join(columns) + " |",
-        "|" + "---|" * len(columns),
-    ]
-    for row in rows:
-        cells = [cell(row.get(key, "")) for key in columns]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        return [yaml, *self.overrides, *arguments, *self.run_options]
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main(arguments):
         max_padding=hparams["max_padding"],
         batch_seconds=hparams["batch_seconds"],
         num_workers=hparams["num_workers"],
-        progress="embedding",
+        progress=None if run_options.noprogressbar else "embedding",
     )
     metrics = {}
     if if_main_process():
@@ -70,6 +70,7 @@ def main(arguments):
             embeddings=embeddings,
             source={
                 **{key: hparams[key] for key in OPTIONS_KEPT},
+                "encoder": encoder.fingerprint(),
                 "metrics": metrics,
             },
         )

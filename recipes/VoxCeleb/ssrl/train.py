@@ -9,12 +9,14 @@
 Every key of the YAML can be given as --key=value. Further YAMLs override keys
 as well, whole blocks included: hparams/mini.yaml makes any stage fit a laptop,
 and a file with another `embedding_model` block trains another encoder.
-The same command resumes an interrupted run. On several GPUs:
+The same command resumes an interrupted run; Ctrl-C finishes the present step
+and saves it. On several GPUs:
 
     torchrun --standalone --nproc_per_node=4 train.py hparams/dino.yaml ...
 
 Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
---grad_accumulation_factor=4 --noprogressbar --debug ...
+--grad_accumulation_factor=4 --noprogressbar ... --debug runs ten batches an
+epoch, in a temporary folder, and shows errors with their traceback.
 """
 
 import sys
@@ -26,6 +28,7 @@ from speechbrain.utils.distributed import run_on_main
 from ssrl_brain import cli, conditions
 from ssrl_brain.distributed import join_group
 from ssrl_brain.files import write_text
+from ssrl_brain.interrupt import after_the_step
 from ssrl_brain.log import write_environment
 
 
@@ -61,11 +64,12 @@ def main(arguments):
         run_opts=run_options,
         checkpointer=hparams["checkpointer"],
     )
-    brain.fit(
-        hparams["epoch_counter"],
-        hparams["make_train_set"](),
-        train_loader_kwargs=hparams["dataloader_options"],
-    )
+    with after_the_step(brain):
+        brain.fit(
+            hparams["epoch_counter"],
+            hparams["make_train_set"](),
+            train_loader_kwargs=hparams["dataloader_options"],
+        )
     run_on_main(brain.export, args=[hparams["export_folder"]])
     return brain
 

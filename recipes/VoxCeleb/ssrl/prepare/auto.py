@@ -18,6 +18,7 @@ from prepare import folder, voxceleb
 from prepare.banks import choose_rirs, list_bank, write_banks
 from prepare.corpus import check_entries, reasons_text, write_corpus
 from prepare.trials import find_trial_lists
+from ssrl_brain.cli import one_line_errors
 from ssrl_brain.data.audio_files import fingerprint, list_audio
 from ssrl_brain.data.preparation import (
     is_current,
@@ -43,6 +44,7 @@ def prepare(
     silence_level=1e-4,
     sample_rate=16000,
     num_workers=None,
+    skip_missing_trials=False,
 ):
     """Makes the prepared folder, unless it is there and still right.
 
@@ -70,6 +72,9 @@ def prepare(
         Rate of the banks in Hz.
     num_workers : int, optional
         Number of processes; default: all processors.
+    skip_missing_trials : bool
+        Whether trials of audio that cannot be used are left out, counted and
+        listed; otherwise they are an error.
 
     Raises
     ------
@@ -101,6 +106,8 @@ def prepare(
         "noise": noise and fingerprint(noise),
         "rirs": rirs and fingerprint(rirs),
     }
+    if skip_missing_trials:  # matters only then
+        made_from["skip_missing_trials"] = True
     if is_current(prepared_folder, made_from):
         logger.info(f"{prepared_folder} is up to date")
         return
@@ -125,6 +132,7 @@ def prepare(
                 LAYOUTS[layout],
                 trial_paths,
                 check,
+                skip_missing_trials,
             )
             write_banks(
                 partial,
@@ -204,8 +212,7 @@ def command_line(layout, description):
     parser.add_argument("--silence_level", type=float, default=1e-4)
     parser.add_argument("--sample_rate", type=int, default=16000)
     parser.add_argument("--num_workers", type=int)
+    parser.add_argument("--skip_missing_trials", action="store_true")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+    with one_line_errors(sys.argv):
         prepare(layout=layout, **vars(parser.parse_args()))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")

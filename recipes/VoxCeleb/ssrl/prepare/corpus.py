@@ -10,7 +10,9 @@ from prepare.trials import (
     all_lines,
     leave_out_test_speakers,
     match_trials,
-    refuse_bad_trials,
+    refuse_empty,
+    refuse_missing,
+    split_missing,
     write_trials,
 )
 from ssrl_brain.data.audio_files import check_audio, printable
@@ -34,7 +36,15 @@ def check_entries(
     return dict(zip(entries, found, strict=True))
 
 
-def write_corpus(target, data_folder, listing, layout, trial_paths, check):
+def write_corpus(
+    target,
+    data_folder,
+    listing,
+    layout,
+    trial_paths,
+    check,
+    skip_missing_trials=False,
+):
     """Writes tables and trial lists.
 
     Arguments
@@ -51,6 +61,9 @@ def write_corpus(target, data_folder, listing, layout, trial_paths, check):
         Trial lists by name.
     check : callable
         List of Entry -> {Entry: AudioCheck}.
+    skip_missing_trials : bool
+        Whether trials of audio that cannot be used are left out and listed in
+        ``missing_trials.csv``; otherwise they are an error.
 
     Returns
     -------
@@ -58,12 +71,18 @@ def write_corpus(target, data_folder, listing, layout, trial_paths, check):
         What was found, by kind.
     """
     entries, excluded = select_entries(listing, layout)
-    trials = match_trials(trial_paths, entries, excluded, layout)
+    trials, reasons = match_trials(trial_paths, entries, excluded, layout)
+    if not skip_missing_trials:  # told before all audio is checked
+        refuse_missing(trial_paths, split_missing(trials, reasons)[1])
     named = {id for trial in all_lines(trials) for id in trial[-2:]}
     wanted = leave_out_test_speakers(entries, named)
     checks = check(wanted)
     bad = {e: found.reason for e, found in checks.items() if found.reason}
-    refuse_bad_trials(trial_paths, trials, {e.id: bad[e] for e in bad})
+    reasons |= {entry.id: reason for entry, reason in bad.items()}
+    usable, missing = split_missing(trials, reasons)
+    if not skip_missing_trials:
+        refuse_missing(trial_paths, missing)
+    refuse_empty(trial_paths, usable)
     excluded += [(entry.path, reason) for entry, reason in bad.items()]
     left_out = Counter(reason.split(":")[0] for _, reason in excluded)
     good = sorted((e for e in wanted if e not in bad), key=lambda e: e.id)
@@ -75,7 +94,8 @@ def write_corpus(target, data_folder, listing, layout, trial_paths, check):
     if not train:
         logger.warning("Nothing to train on: trials name every speaker")
     write_utterances(target, train, test if trials else None, checks)
-    write_trials(target / "trials", trials)
+    write_trials(target / "trials", usable)
+    write_missing(target / "missing_trials.csv", missing)
     write_table(
         target / "excluded.csv",
         ["path", "reason"],
@@ -88,12 +108,27 @@ def write_corpus(target, data_folder, listing, layout, trial_paths, check):
         "test": len(test),
         "test speaker": len(entries) - len(wanted),
         "left out": dict(left_out.most_common()),
-        "trials": {name: len(lines) for name, lines in trials.items()},
-        "duplicate trials": {
-            name: len(lines) - len({line[1:] for line in lines})
+        "trials": {name: len(lines) for name, lines in usable.items()},
+        "missing trials": {
+            name: len(lines) - len(usable[name])
             for name, lines in trials.items()
         },
+        "duplicate trials": {
+            name: len(lines) - len({line[1:] for line in lines})
+            for name, lines in usable.items()
+        },
     }
+
+
+def write_missing(path, missing):
+    """Lists what ``split_missing`` found; no file where there is nothing."""
+    if missing:
+        logger.warning(
+            f"{len({row[:2] for row in missing}):,} trials are left out: they "
+            f"name utterances that cannot be used, the first {missing[0][2]} "
+            f"({missing[0][3]}); all are in {path.name}"
+        )
+        write_table(path, ["list", "line", "utterance", "reason"], missing)
 
 
 def select_entries(listing, layout):

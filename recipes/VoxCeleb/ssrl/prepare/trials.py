@@ -30,33 +30,33 @@ def find_trial_lists(trial_lists, data_folder):
 def match_trials(trial_paths, entries, excluded, layout):
     """Reads trial lists as (line number, label, enrol ID, test ID).
 
-    Raises
-    ------
-    ValueError
-        If a trial names a file that is not an entry.
+    Returns
+    -------
+    trials : dict
+        Lists of such trials by name. A name that is no entry stays as it is.
+    reasons : dict
+        Why such a name cannot be used.
     """
     ids = {entry.id: entry.id for entry in entries}
     ids |= {entry.path: entry.id for entry in entries}
-    reasons = dict(excluded)
-    reasons |= {layout.utterance_id(path): why for path, why in excluded}
-    trials = {}
+    known = dict(excluded)
+    known |= {layout.utterance_id(path): why for path, why in excluded}
+    trials, reasons = {}, {}
     for list_name, path in trial_paths.items():
         lines = trials[list_name] = []
         for number, label, *pair in iterate_trials(path):
             for position, name in enumerate(pair):
                 id = ids.get(name) or ids.get(layout.utterance_id(name))
                 if id is None:
-                    why = reasons.get(name) or reasons.get(
+                    reasons[name] = known.get(name) or known.get(
                         layout.utterance_id(name), "no such audio file"
                     )
-                    raise ValueError(
-                        f"{path}, line {number}: {name} cannot be used: {why}"
-                    )
-                pair[position] = id
+                else:
+                    pair[position] = id
             lines.append((number, label, *pair))
         if not lines:
             raise ValueError(f"trial list {path} has no trials")
-    return trials
+    return trials, reasons
 
 
 def all_lines(trials):
@@ -64,16 +64,64 @@ def all_lines(trials):
     return (line for lines in trials.values() for line in lines)
 
 
-def refuse_bad_trials(trial_paths, trials, reasons):
-    """Raises ValueError at the first trial with a file that was left out."""
-    for list_name, lines in trials.items():
-        for number, _, *pair in lines:
-            for id in pair:
-                if id in reasons:
-                    raise ValueError(
-                        f"{trial_paths[list_name]}, line {number}: {id}"
-                        f" cannot be used: {reasons[id]}"
-                    )
+def split_missing(trials, reasons):
+    """Parts trials that can be scored from those that cannot.
+
+    Arguments
+    ---------
+    trials : dict
+        Lists of (line number, label, enrol, test) by name.
+    reasons : dict
+        Why an utterance cannot be used, by ID or name.
+
+    Returns
+    -------
+    usable : dict
+        As ``trials``.
+    missing : list
+        (list, line number, utterance, reason), one or two for each trial
+        that is left out.
+
+    Example
+    -------
+    >>> trials = {"x": [(1, 1, "a", "b"), (2, 0, "a", "c")]}
+    >>> split_missing(trials, {"c": "silent"})
+    ({'x': [(1, 1, 'a', 'b')]}, [('x', 2, 'c', 'silent')])
+    """
+    usable = {name: [] for name in trials}
+    missing = []
+    for name, lines in trials.items():
+        for line in lines:
+            bad = [id for id in dict.fromkeys(line[2:]) if id in reasons]
+            missing += [(name, line[0], id, reasons[id]) for id in bad]
+            if not bad:
+                usable[name].append(line)
+    return usable, missing
+
+
+def refuse_missing(trial_paths, missing):
+    """Raises ValueError if trials name utterances that cannot be used."""
+    if not missing:
+        return
+    name, number, utterance, reason = missing[0]
+    num_trials = len({row[:2] for row in missing})
+    num_names = len({row[2] for row in missing})
+    raise ValueError(
+        f"{trial_paths[name]}, line {number}: {utterance} cannot be used: "
+        f"{reason}; {num_trials:,} trial(s) name {num_names:,} such "
+        "utterance(s): mend the list or the audio, or leave these trials out "
+        "with --skip_missing_trials=True"
+    )
+
+
+def refuse_empty(trial_paths, usable):
+    """Raises ValueError if nothing is left of a list."""
+    for name, lines in usable.items():
+        if not lines:
+            raise ValueError(
+                f"{trial_paths[name]}: every trial names an utterance that "
+                "cannot be used: check --data_folder"
+            )
 
 
 def leave_out_test_speakers(entries, named):

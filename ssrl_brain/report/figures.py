@@ -1,0 +1,253 @@
+"""Figures of the report, each a pure function from values to a figure."""
+
+import numpy as np
+import scipy.stats
+import torch
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from ssrl_brain.metrics import eer
+from ssrl_brain.noisy_labels.gmm import clean_probability
+from ssrl_brain.report import numbers
+from ssrl_brain.report.style import (
+    COLOURS,
+    GREY,
+    axes,
+    epoch_axis,
+    finished,
+    looks,
+    mark_every,
+    styled,
+)
+
+DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+
+
+@styled
+def curves(history, panel):
+    """Values of a panel over epochs.
+
+    Arguments
+    ---------
+    history : list of dict
+    panel : Panel
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    ax = axes("epoch", panel.unit)
+    for position, (key, name) in enumerate(panel.keys.items()):
+        epochs, values = numbers.series(history, key)
+        if len(epochs):
+            ax.plot(
+                epochs,
+                panel.scale * values,
+                label=name if len(panel.keys) > 1 else None,
+                markevery=mark_every(epochs),
+                clip_on=False,
+                **looks(position),
+            )
+    epoch_axis(ax, history)
+    return finished(ax)
+
+
+@styled
+def size_quantiles(history, key="cluster_size_quantiles"):
+    """Quartiles and extremes of the cluster sizes over epochs."""
+    found = [(r["epoch"], r[key]) for r in history if r.get(key)]
+    epochs, sizes = zip(*found, strict=True)
+    low, first, median, third, high = np.array(sizes, dtype=float).T
+    ax = axes("epoch", "utterances in a cluster")
+    ax.fill_between(
+        epochs, low, high, color=COLOURS[5], alpha=0.25, label="all clusters"
+    )
+    ax.fill_between(
+        epochs, first, third, color=COLOURS[0], alpha=0.3, label="middle half"
+    )
+    ax.plot(epochs, median, color=COLOURS[0], label="median")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter("{x:g}")
+    epoch_axis(ax, history)
+    return finished(ax, columns=3)
+
+
+@styled
+def loss_histogram(record):
+    """Log losses of an epoch with their mixture and gate (SSRL, figure 2).
+
+    Arguments
+    ---------
+    record : dict
+        Of one epoch, with "mixture" or "log_loss_histogram" or both. Split by
+        right and wrong labels where "log_loss_histogram_right" and
+        "log_loss_histogram_wrong" are there; the gate is "next_gate", which
+        this mixture sets.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    histogram, mixture = record.get("log_loss_histogram"), record.get("mixture")
+    counted = "utterances per bin" if histogram else "density"
+    ax = axes("ln(loss)", counted, height=3.2)
+    mass = 1.0
+    if histogram:
+        edges = numbers.bin_edges(histogram)
+        mass = sum(histogram["counts"]) * (edges[1] - edges[0])
+        layers = [
+            (record[key]["counts"], name, colour)
+            for key, name, colour in (
+                ("log_loss_histogram_right", "right labels", COLOURS[5]),
+                ("log_loss_histogram_wrong", "wrong labels", "#F0B27A"),
+            )
+            if record.get(key)
+        ] or [(histogram["counts"], "all utterances", "#C9CDD3")]
+        below = np.zeros(len(edges) - 1)
+        for counts, name, colour in layers:
+            above = below + np.array(counts, dtype=float)
+            ax.stairs(above, edges, baseline=below, fill=True, color=colour)
+            ax.patches[-1].set_label(name)
+            below = above
+    if mixture:
+        low, high = numbers.mixture_range(mixture)
+        if histogram:
+            low, high = edges[0], edges[-1]
+        x = np.linspace(low, high, 400)
+        both = numbers.component_curves(x, mixture, mass)
+        ax.plot(x, both[0], color=COLOURS[0], label="clean component")
+        ax.plot(x, both[1], "--", color=COLOURS[1], label="noisy component")
+    if record.get("next_gate"):
+        ax.axvline(
+            np.log(record["next_gate"]), color="black", ls=":", label="gate"
+        )
+    return finished(ax)
+
+
+@styled
+def clean_probabilities(mixture):
+    """Clean probability against log loss, of the paper and monotone."""
+    x = np.linspace(*numbers.mixture_range(mixture), 400)
+    ax = axes("ln(loss)", "probability of a clean label", height=3.2)
+    for name, monotone, line in (
+        ("posterior of the paper", False, "-"),
+        ("monotone", True, "--"),
+    ):
+        probability = clean_probability(
+            torch.from_numpy(x), numbers.as_mixture(mixture), monotone
+        )
+        colour = COLOURS[int(monotone)]
+        ax.plot(x, probability.numpy(), line, color=colour, label=name)
+    for mean in mixture[1]:
+        ax.axvline(mean, color=GREY, ls=":", lw=1)
+    ax.set_ylim(-0.03, 1.03)
+    return finished(ax)
+
+
+@styled
+def eer_over_time(lines):
+    """EER against training time (SSRL, figure 3).
+
+    Arguments
+    ---------
+    lines : list of tuple
+        (name, seconds (n,), eer (n,)); lines of one name look the same.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    latest = max(seconds.max() for _, seconds, _ in lines)
+    divisor, unit = next(
+        (d, name)
+        for d, name in ((3600, "hours"), (60, "minutes"), (1, "seconds"))
+        if latest >= 2 * d or d == 1
+    )
+    ax = axes(f"training time, {unit}", "EER, %", height=3.2)
+    names = list(dict.fromkeys(name for name, _, _ in lines))
+    for position, (name, seconds, values) in enumerate(lines):
+        first = name not in [line[0] for line in lines[:position]]
+        ax.plot(
+            seconds / divisor,
+            values,
+            label=name if first else None,
+            markevery=mark_every(values),
+            clip_on=False,
+            zorder=3 - position / len(lines),  # ends lie on beginnings
+            **looks(names.index(name)),
+        )
+    ax.set_xlim(left=-0.03 * latest / divisor)
+    return finished(ax)
+
+
+@styled
+def det_curves(lines):
+    """Miss against false alarm rate on axes of normal deviates.
+
+    Arguments
+    ---------
+    lines : list of tuple
+        (name, alarms (n,), misses (n,)), rates between 0 and 1.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    ax = axes("false alarms, %", "misses, %", height=3.8)
+    rates = np.concatenate([np.concatenate(line[1:]) for line in lines])
+    for position, (name, alarms, misses) in enumerate(lines):
+        ax.plot(
+            scipy.stats.norm.ppf(alarms),
+            scipy.stats.norm.ppf(misses),
+            label=name,
+            markevery=mark_every(alarms),
+            **{**looks(position), "markersize": 3},
+        )
+    low = max([t for t in DET_TICKS if t <= rates.min()], default=DET_TICKS[0])
+    high = min([t for t in DET_TICKS if t >= rates.max()], default=0.8)
+    high = min(max(high, 0.4), 0.6)
+    ticks = [tick for tick in DET_TICKS if low <= tick <= high]
+    places = scipy.stats.norm.ppf(ticks)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(places, [f"{100 * tick:g}" for tick in ticks])
+    limits = places[0], places[-1]
+    ax.plot(limits, limits, color=GREY, lw=0.8, ls=":")
+    ax.set(xlim=limits, ylim=limits, aspect="equal")
+    return finished(ax)
+
+
+@styled
+def score_histogram(scores, labels):
+    """Scores of both kinds of trials, and the threshold of the EER."""
+    same, different = scores[labels == 1], scores[labels == 0]
+    _, threshold = eer(same, different)
+    edges = np.linspace(scores.min(), scores.max() + 1e-9, 61)
+    ax = axes("cosine score", "density")
+    for values, name, colour in (
+        (different, "different speakers", COLOURS[1]),
+        (same, "same speaker", COLOURS[0]),
+    ):
+        density, _ = np.histogram(values, edges, density=True)
+        ax.stairs(density, edges, fill=True, alpha=0.3, color=colour)
+        ax.stairs(density, edges, color=colour, label=name, lw=1.4)
+    ax.axvline(threshold, color="black", ls=":", label="equal error")
+    return finished(ax)
+
+
+@styled
+def cluster_sizes(sizes):
+    """How many clusters have how many utterances."""
+    ax = axes("utterances in a cluster", "clusters")
+    if sizes.max() <= 60:
+        edges = np.arange(0.5, sizes.max() + 1)
+    else:
+        edges = np.geomspace(0.8, 1.25 * sizes.max(), 41)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter("{x:g}")
+    counts, _ = np.histogram(sizes, edges)
+    ax.stairs(counts, edges, fill=True, color=COLOURS[0])
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    return finished(ax)

@@ -1,0 +1,187 @@
+"""The chapter of one stage: curves, losses, clusters."""
+
+import numpy as np
+
+from ssrl_brain.files import read_json
+from ssrl_brain.report import figures, numbers, panels, tables
+from ssrl_brain.report.overview import ids_cell, progress
+from ssrl_brain.report.page import (
+    details,
+    figure,
+    gallery,
+    joined,
+    missing,
+    table,
+    tag,
+)
+from ssrl_brain.report.style import data_uri
+
+CLUSTERS_SHOWN = 10
+UTTERANCES_SHOWN = 5
+
+
+def stage(run):
+    """Curves of a stage, the figures of its method, its clusters."""
+    content = [tag("p", f"{progress(run)}; {run.folder}")]
+    if not run.history:
+        content.append(missing("No epoch has been logged."))
+    elif len(run.history) == 1:  # a curve of one point says nothing
+        content.append(values_table(run.history[0]))
+    else:
+        content += curves(run.history)
+    if losses := loss_figures(run.history):
+        content += [tag("h3", "Losses as a mixture"), gallery(losses)]
+    if run.label_folder is not None:
+        content += clusters(run.label_folder)
+    return joined(*content)
+
+
+def values_table(record):
+    """The numbers of a single epoch."""
+    rows = [
+        [key, value]
+        for key, value in record.items()
+        if isinstance(value, (int, float))
+    ]
+    return table(["logged", "value"], rows)
+
+
+def curves(history):
+    """What was logged over epochs, by group."""
+    content = []
+    for title, group in panels.GROUPS.items():
+        drawn = [
+            panel_figure(history, panel)
+            for panel in panels.panels_of(history, group)
+        ]
+        if group is panels.LABELS:
+            drawn += size_figure(history)
+        if drawn:
+            content += [tag("h3", title), gallery(drawn)]
+    others = [
+        panel_figure(history, panel) for panel in panels.other_panels(history)
+    ]
+    if others:
+        content.append(details("Other logged values", gallery(others)))
+    return content
+
+
+def panel_figure(history, panel):
+    """A panel as a figure of the page."""
+    uri = data_uri(figures.curves(history, panel))
+    return figure(panel.title, panel.note, uri)
+
+
+def size_figure(history):
+    """[figure of cluster sizes over epochs], [] where they are not logged."""
+    if not any(record.get("cluster_size_quantiles") for record in history):
+        return []
+    return [
+        figure(
+            "Sizes of the clusters",
+            "Smallest, quartiles and largest, of clusters with utterances.",
+            data_uri(figures.size_quantiles(history)),
+        )
+    ]
+
+
+def loss_figures(history):
+    """Figure 2 of SSRL at the first and at the last epoch, and its use."""
+    fitted = [
+        record
+        for record in history
+        if record.get("mixture") or record.get("log_loss_histogram")
+    ]
+    if not fitted:
+        return []
+    drawn = []
+    for record in fitted[:1] + fitted[1:][-1:]:
+        note = (
+            "Logarithms of the losses of all utterances, with the two "
+            "Gaussians fitted to them."
+        )
+        if not record.get("log_loss_histogram"):
+            note = "The two Gaussians fitted to the logarithms of the losses."
+        if not record.get("mixture"):
+            note += " No mixture could be fitted: every label counts as clean."
+        drawn.append(
+            figure(
+                f"Log losses, epoch {record['epoch']} (SSRL, Fig. 2)",
+                note,
+                data_uri(figures.loss_histogram(record)),
+            )
+        )
+    if fitted[-1].get("mixture"):
+        drawn.append(
+            figure(
+                f"Clean probability, epoch {fitted[-1]['epoch']}",
+                "Of a label, given its log loss: the posterior of the clean "
+                "component (SSRL, eq. 18) and its monotone variant. Dotted: "
+                "the two means.",
+                data_uri(figures.clean_probabilities(fitted[-1]["mixture"])),
+            )
+        )
+    return drawn
+
+
+def clusters(folder):
+    """Sizes of the clusters after a stage, and those to listen to."""
+    ids, labels, distances, keep = tables.read_labels(folder)
+    found = numbers.clusters_of(labels, distances)
+    heading = tag("h3", "Clusters at its end")
+    if not len(found.sizes):
+        return [heading, missing("No utterance has a label.")]
+    source = read_json(folder / "source.json") or {}
+    # what a stage calls the distance of its own labels is its teacher's loss
+    measure = "teacher loss" if "stage" in source else "distance"
+    dropped = int((~keep).sum())
+    facts = (
+        f"{len(ids):,} utterances in {len(found.sizes):,} clusters of "
+        f"{found.sizes.min():,} to {found.sizes.max():,}, median "
+        f"{np.median(found.sizes):g}."
+    )
+    if dropped:
+        facts += f" Purification leaves out {dropped:,} of them."
+    sizes = figure(
+        "Cluster sizes",
+        "How many clusters have how many utterances.",
+        data_uri(figures.cluster_sizes(found.sizes)),
+    )
+    largest = numbers.largest(found, CLUSTERS_SHOWN)
+    doubtful = numbers.most_doubtful(found, CLUSTERS_SHOWN)
+    return [
+        heading,
+        tag("p", facts),
+        gallery([sizes]),
+        details(
+            "The largest clusters",
+            tag("p", f"With their utterances of the least {measure}."),
+            cluster_table(found, ids, largest, measure, slice(None)),
+        ),
+        details(
+            "The most doubtful clusters",
+            tag(
+                "p",
+                f"Those of the greatest mean {measure}, with the utterances "
+                "that have most of it: listen whether they are one speaker.",
+            ),
+            cluster_table(found, ids, doubtful, measure, slice(None, None, -1)),
+        ),
+    ]
+
+
+def cluster_table(found, ids, positions, measure, order):
+    """Clusters with some of their utterances, in an order of distance."""
+    rows = [
+        [
+            int(found.numbers[i]),
+            int(found.sizes[i]),
+            float(found.distances[i]),
+            ids_cell(
+                ids[row] for row in found.members[i][order][:UTTERANCES_SHOWN]
+            ),
+        ]
+        for i in positions
+    ]
+    names = ["cluster", "size", f"mean {measure}", "to listen to"]
+    return table(names, rows)

@@ -1,0 +1,79 @@
+"""Results as tables that people read."""
+
+
+def markdown_table(rows, title=""):
+    """Rows as a Markdown table; numbers with four digits.
+
+    Arguments
+    ---------
+    rows : list of dict
+        A cell stays empty where a row lacks the column. "seconds" comes last.
+    title : str
+        Line above.
+
+    Returns
+    -------
+    str
+
+    Example
+    -------
+    >>> print(markdown_table([{"name": "dino", "eer": 9.5}], "Mini"))
+    Mini
+    <BLANKLINE>
+    | name | eer |
+    |---|---|
+    | dino | 9.5 |
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns.sort(key=lambda key: key == "seconds")
+
+    def cell(value):
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    lines = [title, ""] if title else []
+    lines += [
+        "| " + " | ".join(columns) + " |",
+        "|" + "---|" * len(columns),
+    ]
+    for row in rows:
+        cells = [cell(row.get(key, "")) for key in columns]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+FIGURES = {
+    "eer": "EER %",
+    "min_dcf_0.05": "minDCF(0.05)",
+    "min_dcf_0.01": "minDCF(0.01)",
+}
+
+
+def verification_row(name, metrics):
+    """Row of a trial list: figures with their 95 % intervals.
+
+    Arguments
+    ---------
+    name : str
+    metrics : dict
+        A list's entry in the ``metrics.json`` of ``verify.py``.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> eer = {"eer": 6.5, "min_dcf_0.05": 0.25, "min_dcf_0.01": 0.5}
+    >>> metrics = {**eer, "intervals": {"eer": [5, 8.25]}}
+    >>> verification_row("vox1_o", {**metrics, "trials": {"all": 9}})["EER %"]
+    '6.5 (5 to 8.25)'
+    """
+    row = {"list": name, "trials": metrics["trials"]["all"]}
+    for suffix, part in (("", metrics), (" as-norm", metrics.get("as_norm"))):
+        for key, title in FIGURES.items() if part else ():
+            text = f"{part[key]:.4g}"
+            if key in part["intervals"]:
+                low, high = part["intervals"][key]
+                text += f" ({low:.3g} to {high:.3g})"
+            row[title + suffix] = text
+    return row

@@ -1,0 +1,188 @@
+"""Every command in the documentation: its files and its keys exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import RECIPE, ROOT
+from ruamel.yaml import YAML
+from speechbrain.utils.run_opts import RunOptions
+
+PAGES = [
+    ROOT / "README.md",
+    RECIPE / "README.md",
+    ROOT / "benchmarks/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+INLINE = re.compile(r"`((?:python|torchrun|make|OMP_NUM_THREADS)\s[^`]+)`")
+RUN_OPTIONS = set(vars(RunOptions())) | {"help"}
+TORCHRUN = {"standalone", "nproc_per_node", "nnodes"}
+DEFAULT_YAML = {
+    "pseudo_label.py": "hparams/pseudo_label.yaml",
+    "verify.py": "hparams/verify.yaml",
+}
+
+
+def fences(text, *languages):
+    """Contents of the code blocks in these languages."""
+    return [body for kind, body in FENCE.findall(text) if kind in languages]
+
+
+def commands(text):
+    """Commands of the shell, each in one line, without comments."""
+    lines = []
+    for block in fences(text, "", "bash", "sh"):
+        if not block.lstrip().startswith(("@", "--")):  # papers, options
+            block = re.sub(r"\\\n\s*", "", block)
+            lines += [line for line in block.splitlines() if line.strip()]
+    lines += INLINE.findall(FENCE.sub("", text))
+    return [
+        shlex.split(" ".join(line.split()), comments=True) for line in lines
+    ]
+
+
+def options(words):
+    """Keys of --key=value and of --flag."""
+    return {
+        word[2:].partition("=")[0] for word in words if word.startswith("--")
+    }
+
+
+def keys_of(script, yamls):
+    """Keys that a script takes with these YAMLs."""
+    if script.name == "pipeline.py":
+        chain = YAML(typ="safe").load(RECIPE / yamls[0])
+        files = [step["train"] for step in chain["steps"]]
+        yamls = [*files, *DEFAULT_YAML.values()]
+        keys = {"plan"}
+    else:
+        source = script.read_text(encoding="utf-8")
+        keys = set(re.findall(r'"--([a-z_-]+)"', source))
+        default = DEFAULT_YAML.get(script.name)
+        yamls = yamls[:1] or ([default] if default else [])
+        if "cli.parse(" not in source:
+            return keys | {"help"}
+    for name in yamls:
+        keys |= set(YAML().load(RECIPE / name))
+    return keys | RUN_OPTIONS
+
+
+def script_in(words):
+    """(path of the script, words before it, words after it)"""
+    position = next(i for i, w in enumerate(words) if w.endswith(".py"))
+    name = words[position]
+    places = [RECIPE / name, ROOT / name]
+    path = next((place for place in places if place.is_file()), None)
+    assert path, f"{name} does not exist"
+    return path, words[:position], words[position + 1 :]
+
+
+def check(words, own_files, last):
+    """Checks a command; returns what "..." in the next line stands for."""
+    words = [w for w in words if not re.fullmatch(r"[A-Z_]+=\S+", w)]
+    if words[0] in ("make", "cd", "pip", "find"):
+        check_other(words)
+        return last
+    if words[0] == "...":
+        words = [*last, *words[1:]]
+    assert words[0] in ("python", "torchrun"), f"unknown: {' '.join(words)}"
+    script, before, after = script_in(words)
+    assert options(before) <= TORCHRUN
+    yamls = [w for w in after if w.endswith(".yaml") and w[0] != "-"]
+    for name in yamls:
+        assert (RECIPE / name).is_file() or name in own_files, name
+    unknown = options(after) - keys_of(script, yamls)
+    assert not unknown, f"{script.name}: {unknown}"
+    return [w for w in words if not w.startswith("--")]
+
+
+def check_other(words):
+    """Commands that are not ours, and those of the Makefile."""
+    if words[0] == "make":
+        makefile = (ROOT / "Makefile").read_text()
+        assert re.search(f"^{words[1]}:", makefile, re.M), words[1]
+    if words[0] == "cd":
+        assert (ROOT / words[1]).is_dir(), words[1]
+    if words[:2] == ["pip", "install"]:
+        extras = re.findall(r"\[(.*?)\]", " ".join(words))
+        known = (ROOT / "setup.py").read_text()
+        assert all(f'"{extra}":' in known for extra in extras), words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_name_what_exists(page):
+    text = page.read_text(encoding="utf-8")
+    own_files = set(re.findall(r"^# (\S+\.yaml)$", text, re.M))
+    last = []
+    for words in commands(text):
+        last = check(words, own_files, last)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_option_is_one_of_something(page):
+    """Options that the text speaks of, outside of a command as well."""
+    known = RUN_OPTIONS | TORCHRUN | {"plan", "key"}  # --key=value
+    for path in (ROOT / "hparams").rglob("*.yaml"):
+        known |= set(YAML().load(path))
+    for path in [*RECIPE.rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        source = path.read_text(encoding="utf-8")
+        known |= set(re.findall(r'"--([a-z_-]+)[="]', source))
+    found = re.findall(r"--([a-z]\w+)", page.read_text(encoding="utf-8"))
+    assert set(found) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
+
+
+def test_wrong_commands_are_found():
+    for line, message in [
+        ("python train.py hparams/dino.yaml --batchsize=3", "batchsize"),
+        ("python train.py hparams/dinosaur.yaml", "dinosaur"),
+        ("python training.py hparams/dino.yaml", "training.py"),
+        ("python pipeline.py chains/mini.yaml --cropp=3", "cropp"),
+        ("python publish.py --token=x", "token"),
+        ("torchrun --nodes=2 train.py hparams/dino.yaml", "nodes"),
+        ("make coffee", "coffee"),
+        ("rm -r /", "unknown"),
+    ]:
+        with pytest.raises((AssertionError, FileNotFoundError), match=message):
+            check(shlex.split(line), set(), [])
+
+
+def test_code_of_the_pages_is_checked_by_someone():
+    """Python is run from docs/use.md and README.md, YAML is read here."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        kinds = {kind for kind, _ in FENCE.findall(text)}
+        assert kinds <= {"", "python", "yaml"}, page
+        if "python" in kinds:
+            assert page.name in ("use.md", "README.md") and page.parent in (
+                ROOT,
+                ROOT / "docs",
+            )
+        for block in fences(text, "yaml"):
+            assert YAML().load(block)
+
+
+def test_the_model_of_the_readme_loads(start, tmp_path, monkeypatch):
+    """The Python of the root README, on files of those names."""
+    import shutil
+
+    folder = tmp_path / "results/mine/ssrl/export"
+    shutil.copytree(start["encoder_folder"], folder)
+    waves = sorted(Path(start["data_folder"]).rglob("*.wav"))
+    for name, wave in zip(("one.wav", "two.wav"), waves, strict=False):
+        shutil.copy(wave, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    (code,) = fences(PAGES[0].read_text(encoding="utf-8"), "python")
+    found = {}
+    exec(compile(code, "README.md", "exec"), found)  # noqa: S102
+    assert -1 <= found["score"].item() <= 1
