@@ -42,6 +42,13 @@ STAGES = {
     "ca_dino": ("ca_dino.yaml", {"number_of_epochs": 3}),
     "dlg_lc": ("dlg_lc.yaml", {}),
     "ssrl": ("ssrl.yaml", {}),
+    "sinkhorn": (
+        "ssrl.yaml",
+        {
+            "assignment": "!new:ssrl_brain.clustering.online.SinkhornAssignment"
+            " {sharpness: 10, rows_per_cluster: 2}"  # some always in flight
+        },
+    ),
     "iterative": ("iterative.yaml", {}),
     "accumulating": (
         "dino.yaml",
