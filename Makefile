@@ -1,6 +1,7 @@
 # make demo   makes a small corpus, trains, verifies and exports, ends in a table
 # make test   runs the linter and all tests
 # make lint   only the linter
+# make soak   kills runs at random moments and compares: about a quarter hour
 # make bench  speed of a DINO step, of pitch and tempo, of bookkeeping, of scoring
 # Both demo and test first install pinned versions into .venv, once.
 
@@ -9,7 +10,7 @@ VENV := .venv
 RUN := $(CURDIR)/$(VENV)/bin/python
 RESULTS ?= $(CURDIR)/results/mini
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint soak bench clean
 
 $(VENV)/installed: setup.py constraints.txt
 	@echo "== Installing pinned versions into $(VENV): about two minutes and 6 GB, once"
@@ -29,6 +30,10 @@ lint: $(VENV)/installed
 	@echo "== Linter"
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+soak: $(VENV)/installed
+	@echo "== Kills at random moments, inside epochs, clustering and checkpoints"
+	$(RUN) tests/soak.py --moments=20
 
 bench: $(VENV)/installed
 	$(RUN) benchmarks/dino_step.py --batch_size=4

@@ -191,6 +191,8 @@ def mendable(error):
                 f"error: {one_line(error)}: not enough memory, lower "
                 "--batch_size, --batch_seconds or --num_workers"
             )
+        if str(error).endswith("by peer"):  # as gloo says that it hung up
+            return "error: another rank is gone, its own output says why"
     return None
 
 

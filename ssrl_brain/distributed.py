@@ -105,6 +105,24 @@ def from_first_rank(tensor):
 
 
 @torch.no_grad()
+def share_buffers(module):
+    """Gives the first rank's BatchNorm statistics to all ranks.
+
+    Example
+    -------
+    >>> share_buffers(torch.nn.BatchNorm1d(3))
+    """
+    buffers = [x for x in module.buffers() if x.is_floating_point()]
+    if num_ranks() == 1 or not buffers:
+        return
+    values = from_first_rank(torch.cat([x.flatten() for x in buffers]))
+    for buffer, part in zip(
+        buffers, values.split([x.numel() for x in buffers]), strict=True
+    ):
+        buffer.copy_(part.view_as(buffer))
+
+
+@torch.no_grad()
 def gather_rows(index, *values):
     """Per-utterance results of all ranks, each utterance once.
 

@@ -42,14 +42,24 @@ STAGES = {
     "ca_dino": ("ca_dino.yaml", {"number_of_epochs": 3}),
     "dlg_lc": ("dlg_lc.yaml", {}),
     "ssrl": ("ssrl.yaml", {}),
+    "sinkhorn": (
+        "ssrl.yaml",
+        {
+            "assignment": "!new:ssrl_brain.clustering.online.SinkhornAssignment"
+            " {sharpness: 10, rows_per_cluster: 2}"  # some always in flight
+        },
+    ),
     "iterative": ("iterative.yaml", {}),
     "accumulating": (
         "dino.yaml",
         {"batch_size": 4, "more": ("--grad_accumulation_factor=2",)},
     ),
+    "two_ranks": ("ssrl.yaml", {}),
+    "two_ranks_dino": ("dino.yaml", {}),
     "bf16": ("ssrl.yaml", {"more": ("--precision=bf16",)}),
 }
 CASES = [*STAGES, "pipeline"]
+ON_TWO_RANKS = {"two_ranks", "two_ranks_dino"}
 
 
 class Case:
@@ -98,20 +108,28 @@ class Case:
 
     def run(self, name, kill_at=None):
         """Exit code of a run in a folder of that name."""
-        return processes.run(
-            *self.command(self.root / name),
-            self.root / f"{name}.log",
-            kill_at=kill_at,
-        )
+        command = self.command(self.root / name)
+        if self.name in ON_TWO_RANKS:
+            codes = processes.run_ranks(
+                *command, self.root / name, [{"kill_at": kill_at}] * 2
+            )
+            return min(codes)
+        log = self.root / name / "rank0.log"
+        log.parent.mkdir(exist_ok=True)
+        return processes.run(*command, log, kill_at=kill_at)
+
+    def log(self, name):
+        """The end of what such a run has printed."""
+        return (self.root / name / "rank0.log").read_text()[-3000:]
 
     def go_straight(self):
         """The run to compare with; counts its moments."""
         code = self.run("straight", kill_at=())
         if code:
-            log = (self.root / "straight.log").read_text()
-            raise SystemExit(f"{self.name} fails by itself:\n{log[-3000:]}")
+            log = self.log("straight")
+            raise SystemExit(f"{self.name} fails by itself:\n{log}")
         self.expected = processes.results(self.root / "straight")
-        text = (self.root / "straight.moments").read_text()
+        text = (self.root / "straight/rank0.moments").read_text()
         self.moments = json.loads(text)
 
     def some_moment(self, generator):
@@ -165,8 +183,7 @@ def main():
                     flush=True,
                 )
                 if different:
-                    log = case.root / "killed.log"
-                    print(log.read_text()[-2000:], flush=True)
+                    print(case.log("killed"), flush=True)
             shutil.rmtree(case.root)
     print(f"{failed} differ" if failed else "all the same")
     sys.exit(failed > 0)

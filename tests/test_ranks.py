@@ -164,30 +164,33 @@ def test_two_ranks_verify_and_cluster_as_one(plain, runs, tmp_path):
     assert scores[1] == scores[2]
 
 
-KILLS = [{"kill_at": ("fit_batch", 9)}] * 2  # after four steps of six
+KILLED = {"kill_at": ("fit_batch", 9)}  # after four steps of six
 
 
-def test_two_killed_ranks_go_on_as_one(plain, runs, tmp_path):
+def test_a_killed_rank_ends_the_other_and_one_goes_on(plain, runs, tmp_path):
     folder = tmp_path / "run"
     line = command(plain, "ssrl.yaml", folder, "--ckpt_interval_steps=1")
-    assert processes.run_ranks("train", line, folder, KILLS) == [-9, -9]
+    kill = [{}, KILLED]
+    assert processes.run_ranks("train", line, folder, kill) == [1, -9]
+    told = (folder / "rank0.log").read_text()
+    assert "error: another rank is gone" in told
     assert processes.run("train", line, tmp_path / "log") == 0
     assert_close_history(folder, runs("ssrl.yaml", 1))
 
 
-def test_two_killed_ranks_go_on_exactly_in_bf16_too(plain, runs, tmp_path):
-    more = ["--precision=bf16", "--ckpt_interval_steps=1"]
-    folder = tmp_path / "run"
-    line = command(plain, "ssrl.yaml", folder, *more)
-    assert processes.run_ranks("train", line, folder, KILLS) == [-9, -9]
-    assert processes.run_ranks("train", line, folder) == [0, 0]
-    ours, theirs = folder, runs("ssrl.yaml", 2, *more)
-    assert (
-        processes.differences(
-            processes.results(ours), processes.results(theirs)
-        )
-        == []
-    )
+def test_two_killed_ranks_go_on_exactly(start, tmp_path):
+    """With BatchNorm, and in another precision."""
+
+    def run(folder, *options):
+        line = conftest.arguments("ssrl.yaml", **start, output_folder=folder)
+        line += ["--precision=bf16", "--ckpt_interval_steps=1"]
+        return processes.run_ranks("train", line, folder, *options)
+
+    assert run(tmp_path / "straight") == [0, 0]
+    assert run(tmp_path / "killed", [KILLED, KILLED]) == [-9, -9]
+    assert run(tmp_path / "killed") == [0, 0]
+    results = [processes.results(tmp_path / x) for x in ("straight", "killed")]
+    assert processes.differences(*results) == []
 
 
 @pytest.mark.parametrize("failing", [0, 1])

@@ -26,10 +26,7 @@ def test_a_killed_run_ends_as_the_straight_one(name, point, start, tmp_path):
     moment = case.some_moment(generator)
     if point is not None:
         moment = point, generator.randint(1, case.moments[point])
-    assert case.kill(moment) == [], (
-        moment,
-        (case.root / "killed.log").read_text()[-2000:],
-    )
+    assert case.kill(moment) == [], (moment, case.log("killed"))
 
 
 def test_differences_are_found(start, tmp_path):

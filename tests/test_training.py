@@ -257,6 +257,16 @@ def test_another_fraction_needs_another_folder(
     assert (folder / "labelled_utterances.txt").read_text() == before
 
 
+def test_other_speakers_need_another_folder(straight, start, command, tmp_path):
+    folder, speakers = tmp_path / "run", tmp_path / "speakers.csv"
+    shutil.copytree(straight("finetune.yaml"), folder)
+    text = (start["prepared_folder"] / "speakers.csv").read_text()
+    speakers.write_text(text.replace(",id00000", ",id00001"))
+    options = {**start, "speakers_csv": speakers, "allow_changes": True}
+    with pytest.raises(ValueError, match="another utterance table or other"):
+        train.main(command("finetune.yaml", **options, output_folder=folder))
+
+
 def test_resuming_with_another_corpus_is_refused(
     start, command, tmp_path, straight
 ):

@@ -1,5 +1,6 @@
 """Encoder folders of others: what is refused, and that nothing runs."""
 
+import ast
 import os
 import shutil
 
@@ -188,3 +189,44 @@ def test_missing_weights_are_named(export):
     (export / "embedding_model.ckpt").unlink()
     with pytest.raises(FileNotFoundError, match="embedding_model.ckpt does"):
         ExportedEncoder(export)
+
+
+# ------------------------------ of all modules ------------------------------
+
+SOURCES = sorted(
+    path
+    for folder in ("ssrl_brain", "recipes", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def dangers(source):
+    """Yields what could run code that comes from a file."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            names.append(getattr(node, "module", None))
+            if {"pickle", "marshal", "shelve", "joblib"} & set(names):
+                yield node.lineno, "reads pickles"
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        given = {x.arg: ast.unparse(x.value) for x in node.keywords}
+        if name == "torch.load" and given.get("weights_only") != "True":
+            yield node.lineno, "torch.load without weights_only"
+        if name == "np.load" and given.get("allow_pickle") != "False":
+            yield node.lineno, "np.load that may unpickle"
+        if name in ("eval", "exec", "os.system", "os.popen", "yaml.load"):
+            yield node.lineno, name
+        if given.get("shell") == "True":
+            yield node.lineno, "a shell"
+
+
+def test_dangers_are_found():
+    source = "import pickle\ntorch.load(a)\nnp.load(a)\neval(a)\nf(shell=True)"
+    assert [line for line, _ in dangers(source)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_nothing_here_runs_code_from_files(path):
+    assert list(dangers(path.read_text(encoding="utf-8"))) == []

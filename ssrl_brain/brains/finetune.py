@@ -1,5 +1,6 @@
 """Fine-tuning with labels (DINO study, 5.3; cluster-aware DINO, VI-B)."""
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -27,7 +28,6 @@ class FinetuneBrain(SpeakerBrain):
         rows, speakers = self.hparams.labelled(table)
         self.speakers = torch.from_numpy(speakers).to(self.device)
         dataset.utterances = table.subset(rows)
-        dataset.labels = speakers
         logger.warning(
             "Fine-tuning learns from true speakers (no other stage does): "
             "%d speakers of %d of the %d training utterances",
@@ -36,6 +36,12 @@ class FinetuneBrain(SpeakerBrain):
             len(table),
         )
         return super().make_dataloader(dataset, stage, **loader_kwargs)
+
+    def table_fingerprint(self):
+        """Identity of the labelled utterances and of their speakers."""
+        speakers = self.speakers.cpu().numpy().tobytes()
+        found = super().table_fingerprint().encode()
+        return hashlib.sha256(found + speakers).hexdigest()
 
     @property
     def num_speakers(self):

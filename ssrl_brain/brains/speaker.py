@@ -24,7 +24,12 @@ from ssrl_brain import ema
 from ssrl_brain.data.augment import augmented
 from ssrl_brain.data.sampler import EpochBatchSampler
 from ssrl_brain.data.views import collate, move
-from ssrl_brain.distributed import mean_over_ranks, num_ranks, rank
+from ssrl_brain.distributed import (
+    mean_over_ranks,
+    num_ranks,
+    rank,
+    share_buffers,
+)
 from ssrl_brain.export import export_encoder
 from ssrl_brain.log import read_history
 
@@ -170,6 +175,8 @@ class SpeakerBrain(sb.Brain):
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.optimizer_step += 1
+        if self.device_type != "cuda":  # there BatchNorm is synchronised
+            share_buffers(self.hparams.student)  # before the teacher follows
 
     def update_average(self, loss, avg_loss):
         """Of all ranks: neither logs nor schedules tell how many there are."""
@@ -184,6 +191,9 @@ class SpeakerBrain(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Finishes the epoch, validates, logs and saves."""
         self.inside_epoch = False
+        for network in (self.hparams.student, self.teacher):
+            if network is not None:
+                share_buffers(network)
         record = {"epoch": epoch, "lr": self.lr, "loss": float(stage_loss)}
         record |= self.end_epoch(epoch)
         record["seconds"] = round(time.time() - self.epoch_started, 2)
