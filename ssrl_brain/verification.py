@@ -14,7 +14,7 @@ from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.embed import embed
 from ssrl_brain.intervals import bootstrap, interval
 from ssrl_brain.metrics import score_trials, verification_metrics
-from ssrl_brain.trust import check_encoder_folder
+from ssrl_brain.trust import check_encoder_folder, read_weights
 
 
 class Trials(NamedTuple):
@@ -219,17 +219,39 @@ class ExportedEncoder:
         if not trusted:
             check_encoder_folder(folder)
         source = str(self.folder.absolute())
-        self.model = SpeakerRecognition.from_hparams(
-            source=source,
-            overrides=here(self.folder / "hyperparams.yaml", source),
-            run_opts={"device": device},
-        )
+        try:
+            self.model = SpeakerRecognition.from_hparams(
+                source=source,
+                overrides=here(self.folder / "hyperparams.yaml", source),
+                run_opts={"device": device},
+            )
+        except RuntimeError as error:  # tensors of other shapes
+            raise ValueError(
+                f"the weights of {folder} do not fit its hyperparams.yaml: "
+                f"export it again ({' '.join(str(error).split())[:200]})"
+            ) from error
+        self._refuse_missing_weights()
         self.sample_rate = getattr(
             self.model.hparams,
             "sample_rate",
             self.model.audio_normalizer.sample_rate,
         )
         self.device = device
+
+    def _refuse_missing_weights(self):
+        """The toolkit only warns, and leaves what is missing at random."""
+        path = self.folder / "embedding_model.ckpt"
+        if not path.is_file():  # a trusted folder may have it elsewhere
+            return
+        found = set(read_weights(path))
+        expected = set(self.model.mods["embedding_model"].state_dict())
+        if found != expected:
+            name = min(found ^ expected)
+            raise ValueError(
+                f"{path} and hyperparams.yaml do not describe the same encoder "
+                f"({'only' if name in found else 'not'} the first has "
+                f"'{name}'): export it again"
+            )
 
     def fingerprint(self):
         """Changes with the weights or the layers of the encoder."""

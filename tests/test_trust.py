@@ -185,6 +185,23 @@ def test_files_that_link_elsewhere_are_refused(name, export, tmp_path):
         ExportedEncoder(export)
 
 
+@pytest.mark.parametrize("change", ["missing", "unknown", "of another shape"])
+def test_weights_that_would_be_left_at_random_are_refused(change, export):
+    path = export / "embedding_model.ckpt"
+    state = torch.load(path, weights_only=True)
+    name = next(name for name in state if name.endswith("weight"))
+    if change == "missing":
+        del state[name]
+    elif change == "unknown":
+        state["other"] = state[name]
+    else:
+        state[name] = torch.zeros(3)
+    torch.save(state, path)
+    with pytest.raises(ValueError, match="export it again") as caught:
+        ExportedEncoder(export)
+    assert "\n" not in str(caught.value)
+
+
 def test_missing_weights_are_named(export):
     (export / "embedding_model.ckpt").unlink()
     with pytest.raises(FileNotFoundError, match="embedding_model.ckpt does"):
