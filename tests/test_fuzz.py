@@ -18,7 +18,7 @@ from ssrl_brain.speakers import read_speakers
 from ssrl_brain.verification import load_trials
 
 fuzz = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=2000,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
