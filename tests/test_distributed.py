@@ -49,6 +49,7 @@ class Table:
 
 
 def on_two_ranks(number, folder, results):
+    torch.set_num_threads(1)  # a forked process has none of OpenMP's threads
     torch.distributed.init_process_group(
         "gloo", f"file://{folder}/store", rank=number, world_size=2
     )
