@@ -26,7 +26,7 @@ from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
 from ssrl_brain.clustering.kmeans import Clusters, session_means
 from ssrl_brain.clustering.purify import purify
 from ssrl_brain.distributed import gather_rows
-from ssrl_brain.metrics import right_labels
+from ssrl_brain.label_metrics import right_labels
 from ssrl_brain.models import EncoderWithHead
 from ssrl_brain.noisy_labels.gmm import (
     clean_probability,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssrl_brain.metrics import nmi
+from ssrl_brain.label_metrics import nmi
 
 
 def top_two(logits, center):

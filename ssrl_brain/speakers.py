@@ -11,7 +11,7 @@ import numpy as np
 
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.files import read_table
-from ssrl_brain.metrics import label_quality, matched_labels, right_labels
+from ssrl_brain.label_metrics import label_quality, matched_labels, right_labels
 
 
 def read_speakers(path, ids):
@@ -138,7 +138,7 @@ class KnownSpeakers:
 
 
 class LabelMetrics:
-    """Quality of pseudo labels, see ``ssrl_brain.metrics.label_quality``.
+    """Quality of pseudo labels, see ``ssrl_brain.label_metrics.label_quality``.
 
     Arguments
     ---------
@@ -178,7 +178,7 @@ class GateMetrics:
     """Whether a loss gate tells right labels from wrong ones (DLG-LC).
 
     Right is a label whose cluster holds more utterances of the utterance's
-    speaker than of any other, see ``ssrl_brain.metrics.right_labels``.
+    speaker than of any other, see ``ssrl_brain.label_metrics.right_labels``.
 
     Arguments
     ---------

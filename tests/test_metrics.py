@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.utils.metric_stats import EER, minDCF
 
-from ssrl_brain import metrics
+from ssrl_brain import label_metrics, metrics
 
 SIZES = st.sampled_from([1, 2, 4, 8, 16])  # rates exact even in float32
 # multiples of 1/8: many ties, exact in float32
@@ -237,7 +237,7 @@ def accuracy_by_trying_all(labels, speakers):
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
 def test_label_quality_by_hand(pairs):
     labels, speakers = zip(*pairs, strict=True)
-    quality = metrics.label_quality(labels, speakers)
+    quality = label_metrics.label_quality(labels, speakers)
     expected = 100 * accuracy_by_trying_all(labels, speakers)
     assert quality["accuracy"] == pytest.approx(expected)
     shares = []
@@ -249,7 +249,7 @@ def test_label_quality_by_hand(pairs):
     # names of clusters and speakers do not matter
     renamed = [{0: 90, 1: 5, 2: 7, 3: 0}[label] for label in labels]
     named = [f"id{speaker}" for speaker in speakers]
-    assert metrics.label_quality(renamed, named) == pytest.approx(quality)
+    assert label_metrics.label_quality(renamed, named) == pytest.approx(quality)
 
 
 def test_nmi_by_the_book():
@@ -257,14 +257,16 @@ def test_nmi_by_the_book():
     entropy = -0.25 * np.log(0.25) - 0.75 * np.log(0.75)
     information = entropy - np.log(2) / 2
     expected = information / ((entropy + np.log(2)) / 2)
-    assert metrics.nmi([0, 0, 1, 1], [0, 1, 1, 1]) == pytest.approx(expected)
-    assert metrics.nmi([0, 0, 1, 1], [0, 1, 0, 1]) == pytest.approx(0)
+    assert label_metrics.nmi([0, 0, 1, 1], [0, 1, 1, 1]) == pytest.approx(
+        expected
+    )
+    assert label_metrics.nmi([0, 0, 1, 1], [0, 1, 0, 1]) == pytest.approx(0)
 
 
 def test_unassigned_utterances_do_not_count():
     labels = torch.tensor([0, 0, -1, 3, -1])
     speakers = ["a", "a", "a", "b", "c"]
-    quality = metrics.label_quality(labels, speakers)
+    quality = label_metrics.label_quality(labels, speakers)
     expected = {"nmi": 1, "accuracy": 100, "purity": 100, "clusters": 2}
     assert quality == expected
     assert {type(value) for value in quality.values()} == {float, int}
@@ -273,7 +275,7 @@ def test_unassigned_utterances_do_not_count():
 def test_label_quality_without_warnings_when_clusters_are_tiny():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        metrics.label_quality(np.arange(60), np.arange(60) // 2)
+        label_metrics.label_quality(np.arange(60), np.arange(60) // 2)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +288,7 @@ def test_label_quality_without_warnings_when_clusters_are_tiny():
 )
 def test_unusable_labels_are_named(labels, speakers, message):
     with pytest.raises(ValueError, match=message):
-        metrics.label_quality(labels, speakers)
+        label_metrics.label_quality(labels, speakers)
 
 
 @settings(max_examples=40, deadline=None)
@@ -304,7 +306,7 @@ def test_a_cluster_stands_for_most_of_its_utterances(rows):
     stands_for = {
         k: np.bincount(speakers[labels == k]).argmax() for k in set(labels)
     }
-    right, right_predictions = metrics.right_labels(
+    right, right_predictions = label_metrics.right_labels(
         labels, speakers, predictions
     )
     assert right.tolist() == [
