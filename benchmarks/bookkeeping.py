@@ -31,8 +31,8 @@ from ssrl_brain.models import EncoderWithHead
 from ssrl_brain.noisy_labels.gmm import (
     clean_probability,
     fit_two_gaussians,
-    log_loss_histograms,
     loss_gate,
+    loss_histograms,
 )
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
 
@@ -88,9 +88,9 @@ class Epoch:
 
     def end(self):
         """As its ``end_epoch``, without true speakers."""
-        log_loss = self.memory.log_loss
+        log_loss = self.memory.loss.log()
         self.queue.close_epoch()
-        log_loss_histograms(log_loss)
+        loss_histograms(log_loss)
         mixture = fit_two_gaussians(log_loss)
         self.memory.clean_prob = clean_probability(log_loss, mixture)
 

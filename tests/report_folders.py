@@ -35,13 +35,13 @@ def mixture_record(known=True):
     both = np.concatenate([right, wrong])
     record = {
         "mixture": [x.tolist() for x in fit_two_gaussians(both)],
-        "log_loss_histogram": histogram(both, 40),
+        "loss_histogram": histogram(both, 40),
     }
     if known:
-        limits = record["log_loss_histogram"]
+        limits = record["loss_histogram"]
         for name, part in (("right", right), ("wrong", wrong)):
             counts, _ = np.histogram(part, 40, (limits["low"], limits["high"]))
-            record[f"log_loss_histogram_{name}"] = {
+            record[f"loss_histogram_{name}"] = {
                 **limits,
                 "counts": counts.tolist(),
             }
@@ -76,6 +76,8 @@ def stage_values(stage, share):
         "dlg_lc": {
             "gate": None if left == 1 else 3 * left,
             "next_gate": 0.3,
+            "next_gate_on_axis": -1.2,
+            "loss_axis": "ln(loss)",
             "passed": 0.5 + share / 4,
             "corrected": 0.2,
             "dropped": 0.3 - share / 4,

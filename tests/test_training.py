@@ -338,7 +338,7 @@ def test_ssrl_without_its_parts(start, command, tmp_path):
     assert brain.loss_memory.clean_prob.eq(1).all()
     history = read_history(tmp_path)
     assert [r["clean_prob"] for r in history] == [1, 1]
-    assert all("mixture" in r and "log_loss_histogram" in r for r in history)
+    assert all("mixture" in r and "loss_histogram" in r for r in history)
 
 
 def test_ssrl_with_its_parts(straight):
@@ -357,7 +357,7 @@ def test_ssrl_with_its_parts(straight):
     assert 0 < state["loss_memory"]["clean_prob"].mean() < 1
     record = read_history(folder)[-1]
     total, right, wrong = (
-        record[f"log_loss_histogram{name}"] for name in ("", "_right", "_wrong")
+        record[f"loss_histogram{name}"] for name in ("", "_right", "_wrong")
     )
     for low, high in (("low", "high"), ("high", "low")):
         assert total[low] == right[low] == wrong[low] != total[high]

@@ -7,7 +7,7 @@ import torch
 from ssrl_brain.brains.speaker import SpeakerBrain
 from ssrl_brain.distributed import gather_rows
 from ssrl_brain.handover import read_pseudo_labels
-from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, log_loss_histograms
+from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, loss_histograms
 from ssrl_brain.noisy_labels.memory import GateMemory
 
 
@@ -69,13 +69,17 @@ class DLGLCBrain(SpeakerBrain):
         record |= self.hparams.gate_metrics(
             table, labels, *(tensor.cpu().numpy() for tensor in found)
         )
-        mixture = fit_two_gaussians(memory.log_loss)
+        axis = self.hparams.loss_axis
+        losses = axis.of(memory.loss)
+        mixture = fit_two_gaussians(losses)
         self.gate.close_epoch(epoch, mixture)
         record["next_gate"] = finite(self.gate.value)
+        record["next_gate_on_axis"] = finite(axis.of(self.gate.value))
+        record["loss_axis"] = axis.label
         if mixture is not None:
             record["mixture"] = [x.tolist() for x in mixture]
-        return record | log_loss_histograms(
-            memory.log_loss, self.hparams.gate_metrics.right(table, labels)
+        return record | loss_histograms(
+            losses, self.hparams.gate_metrics.right(table, labels)
         )
 
 

@@ -13,7 +13,7 @@ from ssrl_brain.handover import read_pseudo_labels, write_pseudo_labels
 from ssrl_brain.noisy_labels.gmm import (
     clean_probability,
     fit_two_gaussians,
-    log_loss_histograms,
+    loss_histograms,
 )
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
 
@@ -116,13 +116,15 @@ class SSRLBrain(SpeakerBrain):
             ema.copy_(self.teacher, self.hparams.student)  # line 3
             return record
         right = self.hparams.label_metrics.right(table, labels)
-        record |= log_loss_histograms(self.loss_memory.log_loss, right)
-        return record | self.model_noise(epoch)
+        losses = self.hparams.loss_axis.of(self.loss_memory.loss)
+        record |= loss_histograms(losses, right)
+        return record | self.model_noise(losses, epoch)
 
-    def model_noise(self, epoch):
+    def model_noise(self, losses, epoch):
         """Fits the mixture and renews the clean probabilities."""
         memory, record = self.loss_memory, {}
-        mixture = fit_two_gaussians(memory.log_loss)
+        record["loss_axis"] = self.hparams.loss_axis.label
+        mixture = fit_two_gaussians(losses)
         if mixture is not None:
             record["mixture"] = [x.tolist() for x in mixture]
         elif self.hparams.use_clean_prob:
@@ -133,7 +135,7 @@ class SSRLBrain(SpeakerBrain):
             )
         if self.hparams.use_clean_prob:
             memory.clean_prob = clean_probability(
-                memory.log_loss, mixture, self.hparams.monotone_clean_prob
+                losses, mixture, self.hparams.monotone_clean_prob
             ).to(memory.clean_prob)
         record["clean_prob"] = float(memory.clean_prob.mean())
         return record

@@ -10,6 +10,7 @@ import math
 import torch
 
 from ssrl_brain.noisy_labels.gmm import loss_gate
+from ssrl_brain.noisy_labels.loss_axis import LogLoss
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class DynamicGate(torch.nn.Module):
     open_epochs : int
         First epochs in which every label is trusted; at least 1, for before
         the first there is no mixture.
+    loss_axis : object, optional
+        Axis of the mixture, see ``loss_axis``; by default ``LogLoss``.
 
     Example
     -------
@@ -68,13 +71,14 @@ class DynamicGate(torch.nn.Module):
     tensor(1.)
     """
 
-    def __init__(self, open_epochs=1):
+    def __init__(self, open_epochs=1, loss_axis=None):
         super().__init__()
         if open_epochs < 1:
             raise ValueError(
                 f"open_epochs must be at least 1, not {open_epochs}"
             )
         self.open_epochs = open_epochs
+        self.loss_axis = loss_axis or LogLoss()
         self.register_buffer("value", torch.tensor(math.inf))
 
     def close_epoch(self, epoch, mixture):
@@ -88,7 +92,7 @@ class DynamicGate(torch.nn.Module):
         epoch : int
             The epoch that ends.
         mixture : TwoGaussians or None
-            Of the logarithms of its losses.
+            Of its losses on the axis.
         """
         if epoch < self.open_epochs:
             return
@@ -99,4 +103,5 @@ class DynamicGate(torch.nn.Module):
                 self.value.item(),
             )
             return
-        self.value.fill_(math.exp(loss_gate(mixture)))
+        gate = torch.tensor(loss_gate(mixture), dtype=torch.float64)
+        self.value.fill_(self.loss_axis.to_loss(gate))

@@ -1,7 +1,9 @@
-"""Two Gaussians over the logarithm of losses: which pseudo labels are clean?
+"""Two Gaussians over the losses on an axis: which pseudo labels are clean?
 
 SSRL (eq. 17 and 18) weighs each utterance by the posterior of the component
 with the smaller mean; DLG-LC (eq. 7 and 8) cuts where both are equally likely.
+
+The papers' axis is the logarithm; ``loss_axis`` has another.
 
 Where no mixture can be fitted, ``fit_two_gaussians`` returns None and the
 other functions treat every label as clean.
@@ -36,8 +38,8 @@ def fit_two_gaussians(x, num_groups=8192, tol=1e-6, max_iters=5000):
     Arguments
     ---------
     x : torch.Tensor
-        (N,) logarithms of losses. Values that are not finite take no part:
-        -inf is the logarithm of a loss of 0, NaN a loss not yet recorded.
+        (N,) losses on their axis. Values that are not finite take no part:
+        -inf is a loss of 0, NaN a loss not yet recorded.
     num_groups : int
         Number of groups that stand for the values.
     tol : float
@@ -96,7 +98,7 @@ def clean_probability(x, mixture, monotone=False):
     Arguments
     ---------
     x : torch.Tensor
-        (N,) logarithms of losses, floating point. NaN, a loss not recorded,
+        (N,) losses on their axis, floating point. NaN, a loss not recorded,
         gives 1.
     mixture : TwoGaussians or None
         None gives 1 everywhere.
@@ -134,7 +136,7 @@ def clean_probability(x, mixture, monotone=False):
 
 
 def loss_gate(mixture):
-    """Log loss at which both weighted densities are equal (DLG-LC, eq. 8).
+    """Where both weighted densities are equal (DLG-LC, eq. 8).
 
     Between the two means there is one such point or none. None, because one
     component is the denser all the way: the gate is then at the mean of the
@@ -148,7 +150,7 @@ def loss_gate(mixture):
     Returns
     -------
     float
-        The gate on the logarithmic scale; its exponential bounds the loss.
+        The gate, on the axis of the mixture.
 
     Example
     -------
@@ -171,7 +173,7 @@ def loss_gate(mixture):
         return (smaller + larger) / 2 + root
     logger.warning(
         "One Gaussian hides the other between their means %.3g and %.3g: "
-        "the loss gate is set to exp(%.3g).",
+        "the loss gate is set to %.3g on their axis.",
         smaller,
         larger,
         gate,
@@ -185,7 +187,7 @@ def histogram(x, num_bins=100, limits=None):
     Arguments
     ---------
     x : torch.Tensor
-        (N,) logarithms of losses; values that are not finite are left out.
+        (N,) losses on their axis; values that are not finite are left out.
     num_bins : int
     limits : (float, float), optional
         Ends of the range; by default the smallest and the largest value.
@@ -209,37 +211,37 @@ def histogram(x, num_bins=100, limits=None):
     }
 
 
-def log_loss_histograms(log_loss, right=None):
-    """Histogram of log losses, and of those of right and of wrong labels.
+def loss_histograms(x, right=None):
+    """Histogram of the losses, and of those of right and of wrong labels.
 
     SSRL, figure 2.
 
     Arguments
     ---------
-    log_loss : torch.Tensor
-        (N,)
+    x : torch.Tensor
+        (N,) losses on their axis.
     right : numpy.ndarray, optional
         (N,) bool, where speakers are known.
 
     Returns
     -------
     dict
-        ``log_loss_histogram`` and, of the same bins, those that end in
+        ``loss_histogram`` and, of the same bins, those that end in
         ``_right`` and ``_wrong``.
 
     Example
     -------
-    >>> found = log_loss_histograms(torch.tensor([-2.0, 1.0]), [True, False])
+    >>> found = loss_histograms(torch.tensor([-2.0, 1.0]), [True, False])
     >>> [sum(histogram["counts"]) for histogram in found.values()]
     [2, 1, 1]
     """
-    name, log_loss = "log_loss_histogram", torch.as_tensor(log_loss).cpu()
-    found = {name: histogram(log_loss)}
+    name, x = "loss_histogram", torch.as_tensor(x).cpu()
+    found = {name: histogram(x)}
     if right is not None:
         right = torch.as_tensor(right)
         limits = found[name]["low"], found[name]["high"]
         for suffix, rows in (("right", right), ("wrong", ~right)):
-            found[f"{name}_{suffix}"] = histogram(log_loss[rows], limits=limits)
+            found[f"{name}_{suffix}"] = histogram(x[rows], limits=limits)
     return found
 
 

@@ -186,11 +186,6 @@ class LossMemory(torch.nn.Module):
         """index (M,) distinct rows, loss (M,)"""
         self.loss[index] = loss.float()
 
-    @property
-    def log_loss(self):
-        """(N,) logarithm of the last losses, nan where there is none yet."""
-        return self.loss.log()
-
 
 class GateMemory(torch.nn.Module):
     """Last clean loss of every utterance, and what DLG-LC made of it.
@@ -223,11 +218,6 @@ class GateMemory(torch.nn.Module):
         self.prediction[index] = prediction.int()
         self.passed[index] = passed
         self.corrected[index] = corrected
-
-    @property
-    def log_loss(self):
-        """(N,) logarithm of the last losses, nan where there is none yet."""
-        return self.loss.log()
 
     def shares(self):
         """Shares of the utterances that passed, were corrected, dropped."""

@@ -80,18 +80,18 @@ def loss_histogram(record):
     Arguments
     ---------
     record : dict
-        Of one epoch, with "mixture" or "log_loss_histogram" or both. Split by
-        right and wrong labels where "log_loss_histogram_right" and
-        "log_loss_histogram_wrong" are there; the gate is "next_gate", which
-        this mixture sets.
+        Of one epoch, with "mixture" or "loss_histogram" or both. Split by
+        right and wrong labels where "loss_histogram_right" and
+        "loss_histogram_wrong" are there; the gate is "next_gate_on_axis",
+        which this mixture sets.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    histogram, mixture = record.get("log_loss_histogram"), record.get("mixture")
+    histogram, mixture = record.get("loss_histogram"), record.get("mixture")
     counted = "utterances per bin" if histogram else "density"
-    ax = axes("ln(loss)", counted, height=3.2)
+    ax = axes(record.get("loss_axis", "ln(loss)"), counted, height=3.2)
     mass = 1.0
     if histogram:
         edges = numbers.bin_edges(histogram)
@@ -99,8 +99,8 @@ def loss_histogram(record):
         layers = [
             (record[key]["counts"], name, colour)
             for key, name, colour in (
-                ("log_loss_histogram_right", "right labels", COLOURS[5]),
-                ("log_loss_histogram_wrong", "wrong labels", "#F0B27A"),
+                ("loss_histogram_right", "right labels", COLOURS[5]),
+                ("loss_histogram_wrong", "wrong labels", "#F0B27A"),
             )
             if record.get(key)
         ] or [(histogram["counts"], "all utterances", "#C9CDD3")]
@@ -118,18 +118,17 @@ def loss_histogram(record):
         both = numbers.component_curves(x, mixture, mass)
         ax.plot(x, both[0], color=COLOURS[0], label="clean component")
         ax.plot(x, both[1], "--", color=COLOURS[1], label="noisy component")
-    if record.get("next_gate"):
-        ax.axvline(
-            np.log(record["next_gate"]), color="black", ls=":", label="gate"
-        )
+    gate = record.get("next_gate_on_axis")
+    if gate is not None:
+        ax.axvline(gate, color="black", ls=":", label="gate")
     return finished(ax)
 
 
 @styled
-def clean_probabilities(mixture):
-    """Clean probability against log loss, of the paper and monotone."""
+def clean_probabilities(mixture, label="ln(loss)"):
+    """Clean probability against the loss, of the paper and monotone."""
     x = np.linspace(*numbers.mixture_range(mixture), 400)
-    ax = axes("ln(loss)", "probability of a clean label", height=3.2)
+    ax = axes(label, "probability of a clean label", height=3.2)
     for name, monotone, line in (
         ("posterior of the paper", False, "-"),
         ("monotone", True, "--"),

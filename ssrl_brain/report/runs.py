@@ -11,9 +11,9 @@ from ssrl_brain.log import numbered_history
 from ssrl_brain.report.panels import PLOTTED
 
 HISTOGRAMS = (
-    "log_loss_histogram",
-    "log_loss_histogram_right",
-    "log_loss_histogram_wrong",
+    "loss_histogram",
+    "loss_histogram_right",
+    "loss_histogram_wrong",
 )
 
 

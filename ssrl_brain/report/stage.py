@@ -90,23 +90,23 @@ def loss_figures(history):
     fitted = [
         record
         for record in history
-        if record.get("mixture") or record.get("log_loss_histogram")
+        if record.get("mixture") or record.get("loss_histogram")
     ]
     if not fitted:
         return []
     drawn = []
     for record in fitted[:1] + fitted[1:][-1:]:
         note = (
-            "Logarithms of the losses of all utterances, with the two "
-            "Gaussians fitted to them."
+            "Losses of all utterances on the axis of the two Gaussians that "
+            "are fitted to them."
         )
-        if not record.get("log_loss_histogram"):
-            note = "The two Gaussians fitted to the logarithms of the losses."
+        if not record.get("loss_histogram"):
+            note = "The two Gaussians fitted to the losses."
         if not record.get("mixture"):
             note += " No mixture could be fitted: every label counts as clean."
         drawn.append(
             figure(
-                f"Log losses, epoch {record['epoch']} (SSRL, Fig. 2)",
+                f"Losses, epoch {record['epoch']} (SSRL, Fig. 2)",
                 note,
                 data_uri(figures.loss_histogram(record)),
             )
@@ -115,10 +115,15 @@ def loss_figures(history):
         drawn.append(
             figure(
                 f"Clean probability, epoch {fitted[-1]['epoch']}",
-                "Of a label, given its log loss: the posterior of the clean "
+                "Of a label, given its loss: the posterior of the clean "
                 "component (SSRL, eq. 18) and its monotone variant. Dotted: "
                 "the two means.",
-                data_uri(figures.clean_probabilities(fitted[-1]["mixture"])),
+                data_uri(
+                    figures.clean_probabilities(
+                        fitted[-1]["mixture"],
+                        fitted[-1].get("loss_axis", "ln(loss)"),
+                    )
+                ),
             )
         )
     return drawn

@@ -12,6 +12,7 @@ from ssrl_brain.losses.dlg_lc import DLGLCLoss
 from ssrl_brain.losses.margin import CrossEntropy
 from ssrl_brain.noisy_labels.gate import DynamicGate
 from ssrl_brain.noisy_labels.gmm import TwoGaussians
+from ssrl_brain.noisy_labels.loss_axis import LogLoss
 from ssrl_brain.noisy_labels.memory import GateMemory
 
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -51,6 +52,7 @@ def make_brain(monkeypatch):
     brain.hparams = SimpleNamespace(
         dlg_lc_loss=DLGLCLoss(CrossEntropy()),
         gate_metrics=Metrics(),
+        loss_axis=LogLoss(),
     )
     brain.device = "cpu"
     brain.modules = SimpleNamespace(student=Scripted())
@@ -92,8 +94,10 @@ def test_two_epochs_by_hand(monkeypatch):
     torch.testing.assert_close(seen[0], losses.log())
     assert record["gate"] is None and record["passed"] == 1.0
     assert record["next_gate"] == pytest.approx(math.exp(-0.7))  # 0.497
+    assert record["next_gate_on_axis"] == pytest.approx(-0.7)
+    assert record["loss_axis"] == "ln(loss)"
     assert record["sizes"] == [4, 4, 4, 4]
-    assert sum(record["log_loss_histogram"]["counts"]) == 4
+    assert sum(record["loss_histogram"]["counts"]) == 4
 
     # losses 0.11, 1.61, 0.51 and 0.69: only the first passes; 0.8 and 0.6 are
     # above one half and correct, the even posterior is dropped

@@ -12,6 +12,7 @@ from ssrl_brain.brains import ssrl
 from ssrl_brain.clustering.online import ArgmaxAssignment, SinkhornAssignment
 from ssrl_brain.data.views import CropBatch
 from ssrl_brain.losses.margin import CrossEntropy
+from ssrl_brain.noisy_labels.loss_axis import LogLoss
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
 
 # Teacher posteriors of three utterances over two clusters, in two epochs.
@@ -56,6 +57,7 @@ def make_brain(monkeypatch):
     brain.assignment = ArgmaxAssignment()
     brain.hparams = SimpleNamespace(
         margin_loss=CrossEntropy(),
+        loss_axis=LogLoss(),
         student="student",
         ema_momentum=lambda epoch: 0.5,
         fixed_label_epochs=0,
@@ -125,8 +127,9 @@ def test_two_epochs_by_hand(monkeypatch):
     assert record["queue_agreement"] == 1  # one prediction each
     # The student's answers were 0 (of even logits), 0 and 0.
     assert record["teacher_student_agreement"] == pytest.approx(2 / 3)
-    assert sum(record["log_loss_histogram"]["counts"]) == 3
-    assert "log_loss_histogram_right" not in record
+    assert sum(record["loss_histogram"]["counts"]) == 3
+    assert record["loss_axis"] == "ln(loss)"
+    assert "loss_histogram_right" not in record
 
     brain.epoch, brain.step = 2, 1
     # Weights of the last epoch, labels from before this batch: 0 and 0.

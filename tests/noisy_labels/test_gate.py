@@ -8,6 +8,7 @@ import torch
 
 from ssrl_brain.noisy_labels.gate import DynamicGate, FixedGate
 from ssrl_brain.noisy_labels.gmm import TwoGaussians, fit_two_gaussians
+from ssrl_brain.noisy_labels.loss_axis import LogLoss, LogOdds
 
 MIXTURE = TwoGaussians(*torch.tensor([[0.5, 0.5], [-3.0, 1.0], [1.0, 1.0]]))
 
@@ -76,6 +77,34 @@ def test_gates_are_state_of_a_checkpoint():
     gate.close_epoch(1, MIXTURE)
     other.load_state_dict(gate.state_dict())
     assert torch.equal(gate.value, other.value)
+
+
+def test_gate_on_the_log_odds():
+    gate = DynamicGate(loss_axis=LogOdds())
+    gate.close_epoch(1, MIXTURE)  # meets at -1
+    assert gate.value.item() == pytest.approx(math.log(1 + math.exp(-1)))
+
+
+def test_log_odds_part_what_the_logarithm_leaves_together():
+    """Logits of a model that has begun to learn: many right labels lose."""
+    generator = torch.Generator().manual_seed(0)
+    right = torch.randn(8000, generator=generator) * 3 + 2
+    wrong = torch.randn(2000, generator=generator) * 5 + 17
+    losses = torch.nn.functional.softplus(torch.cat([right, wrong]))
+    is_right = torch.arange(len(losses)) < len(right)
+
+    def gated(axis):
+        gate = DynamicGate(loss_axis=axis)
+        gate.close_epoch(1, fit_two_gaussians(axis.of(losses)))
+        passed = losses < gate.value
+        return passed[is_right].double().mean(), is_right[
+            passed
+        ].double().mean()
+
+    recall, precision = gated(LogOdds())
+    assert recall > 0.98 and precision > 0.98
+    recall, precision = gated(LogLoss())
+    assert recall < 0.6 and precision > 0.98
 
 
 def test_a_dynamic_gate_needs_an_open_epoch():

@@ -51,15 +51,18 @@ def test_curves_are_the_logged_values_in_the_unit_of_the_axis():
 
 def test_right_and_wrong_are_stacked_to_all():
     record = mixture_record()
-    figure = figures.loss_histogram({**record, "next_gate": 0.5})
+    figure = figures.loss_histogram(
+        {**record, "next_gate_on_axis": 0.5, "loss_axis": "ln(exp(loss) - 1)"}
+    )
+    assert figure.axes[0].get_xlabel() == "ln(exp(loss) - 1)"
     stairs = {p.get_label(): p for p in figure.axes[0].patches}
     right, wrong = stairs["right labels"], stairs["wrong labels"]
     top, edges, below = wrong.get_data()
-    assert top.tolist() == record["log_loss_histogram"]["counts"]
+    assert top.tolist() == record["loss_histogram"]["counts"]
     assert below.tolist() == right.get_data().values.tolist()
-    assert edges[0] == record["log_loss_histogram"]["low"]
+    assert edges[0] == record["loss_histogram"]["low"]
     drawn = lines(figure)
-    assert drawn["gate"][0] == pytest.approx([np.log(0.5)] * 2)
+    assert drawn["gate"][0] == [0.5, 0.5]
     x, clean = drawn["clean component"]
     _, noisy = drawn["noisy component"]
     width = edges[1] - edges[0]
@@ -69,8 +72,8 @@ def test_right_and_wrong_are_stacked_to_all():
 
 def test_histogram_without_a_mixture_and_mixture_without_a_histogram():
     record = mixture_record(known=False)
-    counts = {"log_loss_histogram": record["log_loss_histogram"]}
-    figure = figures.loss_histogram({**counts, "next_gate": None})
+    counts = {"loss_histogram": record["loss_histogram"]}
+    figure = figures.loss_histogram({**counts, "next_gate_on_axis": None})
     assert not lines(figure)
     figure = figures.loss_histogram({"mixture": record["mixture"]})
     x, clean = lines(figure)["clean component"]

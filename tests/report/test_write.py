@@ -75,8 +75,8 @@ def test_every_stage_has_its_figures(whole):
         "Prototypes in use",
         "What the gate did",
         "Right labels among them",
-        "Log losses, epoch 1 (SSRL, Fig. 2)",
-        "Log losses, epoch 4 (SSRL, Fig. 2)",
+        "Losses, epoch 1 (SSRL, Fig. 2)",
+        "Losses, epoch 4 (SSRL, Fig. 2)",
         "Clean probability, epoch 4",
         "Clusters",
         "Quality of the labels",
@@ -174,10 +174,10 @@ def test_degenerate_values_are_drawn(tmp_path):
     history = history_of("dlg_lc", 3)
     for record in history:
         del record["mixture"]
-        record["gate"] = record["next_gate"] = None
+        record["gate"] = record["next_gate_on_axis"] = None
         record["loss"] = float("nan")
         for kind in ("", "_right", "_wrong"):
-            record[f"log_loss_histogram{kind}"] = {
+            record[f"loss_histogram{kind}"] = {
                 "low": -1.0,
                 "high": 0.0,
                 "counts": [0, 0],
@@ -249,11 +249,11 @@ def test_scores_of_names_with_spaces_and_hashes(tmp_path):
         '{"epoch": 2, "warning": 3}',
         '{"epoch": 2, "mixture": [[1, 0], [0, 0]]}',
         '{"epoch": 2, "mixture": [1, 2, 3]}',
-        '{"epoch": 2, "log_loss_histogram": {"low": 0, "high": 1}}',
-        '{"epoch": 2, "log_loss_histogram": [1, 2]}',
-        '{"epoch": 2, "log_loss_histogram": {"low":0,"high":1,"counts":[]}}',
-        '{"epoch": 2, "log_loss_histogram": {"low":0,"high":1,"counts":[1]},'
-        ' "log_loss_histogram_right": {"low":0,"high":1,"counts":[1, 0]}}',
+        '{"epoch": 2, "loss_histogram": {"low": 0, "high": 1}}',
+        '{"epoch": 2, "loss_histogram": [1, 2]}',
+        '{"epoch": 2, "loss_histogram": {"low":0,"high":1,"counts":[]}}',
+        '{"epoch": 2, "loss_histogram": {"low":0,"high":1,"counts":[1]},'
+        ' "loss_histogram_right": {"low":0,"high":1,"counts":[1, 0]}}',
         '{"epoch": 2, "cluster_size_quantiles": "all"}',
     ],
 )
