@@ -4,31 +4,22 @@ import math
 
 import torch
 
-from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.brains.pseudo_label import PseudoLabelBrain
 from ssrl_brain.distributed import gather_rows
-from ssrl_brain.handover import read_pseudo_labels
 from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, loss_histograms
 from ssrl_brain.noisy_labels.memory import GateMemory
 
 
-class DLGLCBrain(SpeakerBrain):
+class DLGLCBrain(PseudoLabelBrain):
     """Learns from labels with a small loss and corrects some of the others.
 
     The first of the YAML's ``views`` is clean and decides, the second is
     augmented and learns.
     """
 
-    def make_dataloader(self, dataset, stage, **loader_kwargs):
-        """Batches of the utterances that purification kept."""
-        folder = read_pseudo_labels(
-            self.hparams.label_folder, dataset.utterances
-        )
-        dataset = dataset.labelled(folder.labels, folder.keep)
-        return super().make_dataloader(dataset, stage, **loader_kwargs)
-
     def make_state(self):
         """The labels, the gate, and what is recorded of each utterance."""
-        self.labels = torch.from_numpy(self.train_set.labels).to(self.device)
+        super().make_state()
         self.remember("gate", self.hparams.gate)
         self.remember("gate_memory", GateMemory(len(self.labels)))
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 
 logger = logging.getLogger(__name__)
 
@@ -227,13 +228,15 @@ def loss_histograms(x, right=None):
     -------
     dict
         ``loss_histogram`` and, of the same bins, those that end in
-        ``_right`` and ``_wrong``.
+        ``_right`` and ``_wrong``. ``loss_auc``, where there are both, is the
+        share of all pairs of a right and a wrong label in which the wrong one
+        has the larger loss: at 0.5 no gate can tell them apart.
 
     Example
     -------
     >>> found = loss_histograms(torch.tensor([-2.0, 1.0]), [True, False])
-    >>> [sum(histogram["counts"]) for histogram in found.values()]
-    [2, 1, 1]
+    >>> sum(found["loss_histogram_wrong"]["counts"]), found["loss_auc"]
+    (1, 1.0)
     """
     name, x = "loss_histogram", torch.as_tensor(x).cpu()
     found = {name: histogram(x)}
@@ -242,6 +245,11 @@ def loss_histograms(x, right=None):
         limits = found[name]["low"], found[name]["high"]
         for suffix, rows in (("right", right), ("wrong", ~right)):
             found[f"{name}_{suffix}"] = histogram(x[rows], limits=limits)
+        known = ~x.isnan()
+        wrong = ~right[known]
+        if wrong.any() and not wrong.all():
+            order = x[known].double().clamp(-1e300, 1e300)  # no infinities
+            found["loss_auc"] = float(roc_auc_score(wrong, order))
     return found
 
 

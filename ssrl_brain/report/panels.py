@@ -168,10 +168,20 @@ GATE = (
         100,
     ),
 )
+NOISE = (
+    Panel(
+        "Can the loss tell right from wrong labels?",
+        "pairs, %",
+        {"loss_auc": "wrong label has the larger loss"},
+        "Of a right and a wrong label, by true speakers; at 50 % it cannot.",
+        100,
+    ),
+)
 GROUPS = {
     "Training": TRAINING,
     "Health of DINO": HEALTH,
     "Loss gate": GATE,
+    "Noise of the labels": NOISE,
     "Pseudo labels (SSRL, Fig. 4)": LABELS,
 }
 PLOTTED = {
