@@ -7,10 +7,13 @@ For each run and each figure in its `history.jsonl`: Spearman's rank
 correlation with the true EER (teacher's, else student's) over the epochs that
 have both, and the EER of the epoch that the figure alone would have chosen,
 beside those of the last and of the best epoch. An epoch is chosen by the
-smallest value of a figure that should fall, by the largest of the others.
+smallest value of a figure that should fall, by the largest of the others. The
+number of the epoch is there to compare with: in a run that only gets better,
+everything that rises or falls with time is a good figure.
 """
 
 import argparse
+import sys
 
 import numpy as np
 import scipy.stats
@@ -26,6 +29,7 @@ FIGURES = {
     "teacher_student_agreement": "rises",
     "clusters": "falls",
     "loss": "falls",
+    "epoch": "rises",  # what is worth nothing: later is better
 }
 
 
@@ -61,7 +65,7 @@ def rows_of(history):
     ...     {"epoch": 2, "proxy_eer": 4.0, "eer_student": 11.0},
     ...     {"epoch": 3, "proxy_eer": 5.0, "eer_student": 10.0},
     ... ]
-    >>> (row,) = rows_of(history)
+    >>> row, _ = rows_of(history)
     >>> row["figure"], round(row["correlation"], 2), row["chosen"], row["best"]
     ('proxy_eer', 0.5, 11.0, 10.0)
     """
@@ -109,7 +113,12 @@ def main():
     )
     found = {}
     for run in options.runs:
-        for row in rows_of(read_history(run)):
+        try:
+            rows = rows_of(read_history(run))
+        except ValueError as error:
+            print(f"{run} is left out: {error}", file=sys.stderr)
+            continue
+        for row in rows:
             found.setdefault(row["figure"], []).append(row)
             print(
                 "| {run} | {figure} | {should} | {epochs} | {correlation:+.2f} "
@@ -120,6 +129,9 @@ def main():
     if len(options.runs) == 1:
         return
     for figure, rows in found.items():
+        rows = [row for row in rows if np.isfinite(row["correlation"])]
+        if not rows:
+            continue
         mean = {
             key: np.mean([row[key] for row in rows])
             for key in ("correlation", "chosen", "last", "best")

@@ -147,11 +147,12 @@ def test_rank_correlation_of_a_run_with_its_eer():
         {"epoch": 2, "proxy_eer": 4.0, "loss": 3.0, "eer_student": 11.0},
         {"epoch": 3, "proxy_eer": 5.0, "loss": 3.0, "eer_student": 10.0},
     ]
-    proxy, loss = script["rows_of"](history)
+    proxy, loss, epoch = script["rows_of"](history)
     assert (proxy["figure"], proxy["epochs"]) == ("proxy_eer", 3)
     assert proxy["correlation"] == pytest.approx(0.5)  # 1 - 6 * 2 / (3 * 8)
     assert (proxy["chosen"], proxy["last"], proxy["best"]) == (11, 10, 10)
     assert np.isnan(loss["correlation"])
+    assert epoch["figure"] == "epoch" and epoch["chosen"] == 10  # the last
     for record in history:  # the teacher's counts where there is one
         record["eer_teacher"] = record["epoch"]
     assert script["rows_of"](history)[0]["chosen"] == 0
