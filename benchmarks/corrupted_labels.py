@@ -21,6 +21,15 @@ from ssrl_brain.handover import write_pseudo_labels
 from ssrl_brain.speakers import read_speakers
 
 
+def known_corpus(prepared_folder):
+    """The training table and its true speakers (N,); ends without them."""
+    table = Utterances.from_csv(f"{prepared_folder}/train.csv")
+    speakers = read_speakers(f"{prepared_folder}/speakers.csv", table.ids)
+    if speakers is None:
+        sys.exit("error: speakers are not known")
+    return table, np.asarray(speakers)
+
+
 def corrupt(speakers, share, seed):
     """(N,) labels of which round(share * N) differ from ``speakers``."""
     generator = np.random.default_rng(seed)
@@ -51,13 +60,8 @@ def main():
     parser.add_argument("--label_folder", required=True)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    table = Utterances.from_csv(f"{options.prepared_folder}/train.csv")
-    speakers = read_speakers(
-        f"{options.prepared_folder}/speakers.csv", table.ids
-    )
-    if speakers is None:
-        sys.exit("error: speakers are not known")
-    labels = corrupt(np.asarray(speakers), options.share, options.seed)
+    table, speakers = known_corpus(options.prepared_folder)
+    labels = corrupt(speakers, options.share, options.seed)
     embeddings = np.load(options.embeddings, allow_pickle=False)
     centroids, unit = class_means(embeddings, labels)
     distances = 1 - (unit * centroids[labels]).sum(1)

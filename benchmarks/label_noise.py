@@ -20,13 +20,11 @@ from collections import Counter
 import numpy as np
 import torch
 from common import report
-from corrupted_labels import class_means
+from corrupted_labels import class_means, known_corpus
 from sklearn.metrics import roc_auc_score
 
-from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover import read_embeddings, read_pseudo_labels
 from ssrl_brain.label_metrics import right_labels
-from ssrl_brain.speakers import read_speakers
 
 SCALE = 32
 
@@ -58,12 +56,7 @@ def main():
     parser.add_argument("--label_folder", required=True)
     parser.add_argument("--embeddings", help="(N, D) .npy")
     options = parser.parse_args()
-    table = Utterances.from_csv(f"{options.prepared_folder}/train.csv")
-    speakers = read_speakers(
-        f"{options.prepared_folder}/speakers.csv", table.ids
-    )
-    if speakers is None:
-        sys.exit("error: speakers are not known")
+    table, speakers = known_corpus(options.prepared_folder)
     labels = read_pseudo_labels(options.label_folder, table).labels
     right = right_labels(labels, speakers, labels)[0]
     if right.all():
@@ -72,9 +65,7 @@ def main():
         embeddings = np.load(options.embeddings, allow_pickle=False)
     else:
         embeddings = read_embeddings(options.label_folder)
-    pairs = list(
-        zip(labels.tolist(), np.asarray(speakers).tolist(), strict=True)
-    )
+    pairs = list(zip(labels.tolist(), speakers.tolist(), strict=True))
     together = Counter(pairs)
     alone = np.array([together[pair] == 1 for pair in pairs])
     report(
