@@ -58,6 +58,7 @@ def main():
     options = parser.parse_args()
     table, speakers = known_corpus(options.prepared_folder)
     labels = read_pseudo_labels(options.label_folder, table).labels
+    labels = np.unique(labels, return_inverse=True)[1]  # none is empty
     right = right_labels(labels, speakers, labels)[0]
     if right.all():
         sys.exit("error: no label is wrong")
