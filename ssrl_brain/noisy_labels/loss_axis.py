@@ -5,7 +5,7 @@ ln(1 + exp(x)), with x the log odds against it. Where the label wins, its
 logarithm is nearly x; where it loses, it is nearly ln(x) and bends. While a
 model is still learning, many right labels lose by little: on the logarithm
 they crowd against the wrong ones with a long tail to the left, and the mixture
-finds the tail instead of the wrong labels. On the log odds nothing bends.
+may find the tail instead of the wrong labels. On the log odds nothing bends.
 """
 
 import torch
