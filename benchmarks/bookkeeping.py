@@ -25,9 +25,8 @@ from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
 
 from ssrl_brain.clustering.kmeans import Clusters, session_means
 from ssrl_brain.clustering.purify import purify
-from ssrl_brain.distributed import gather_rows
-from ssrl_brain.label_metrics import right_labels
-from ssrl_brain.models import EncoderWithHead
+from ssrl_brain.evaluation.label_metrics import right_labels
+from ssrl_brain.networks.models import EncoderWithHead
 from ssrl_brain.noisy_labels.gmm import (
     clean_probability,
     fit_two_gaussians,
@@ -35,6 +34,7 @@ from ssrl_brain.noisy_labels.gmm import (
     loss_histograms,
 )
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
+from ssrl_brain.system.distributed import gather_rows
 
 
 def tasks(num_utterances, num_clusters, num_speakers, dim):

@@ -17,8 +17,8 @@ import numpy as np
 
 from ssrl_brain.clustering.kmeans import Clusters
 from ssrl_brain.data.utterances import Utterances
-from ssrl_brain.handover import write_pseudo_labels
-from ssrl_brain.speakers import read_speakers
+from ssrl_brain.evaluation.speakers import read_speakers
+from ssrl_brain.handover.label_folder import write_pseudo_labels
 
 
 def known_corpus(prepared_folder):

@@ -19,8 +19,9 @@ sys.path.insert(0, str(ROOT / "recipes/VoxCeleb/ssrl"))
 
 import speechbrain as sb  # noqa: E402
 
-from ssrl_brain import cli  # noqa: E402
+from ssrl_brain.commands import command_line
 from ssrl_brain.data.views import CropBatch, ViewBatch  # noqa: E402
+from ssrl_brain.system.process import keep_freed_memory  # noqa: E402
 
 SETTINGS = {
     "data_folder": "unused",
@@ -37,7 +38,7 @@ def make_brain(prototypes, device, precision="fp32"):
     """A DINOBrain that is ready for ``fit_batch``."""
     path = str(ROOT / "hparams/dino.yaml")
     settings = {**SETTINGS, "num_prototypes": prototypes}
-    hparams = cli.load(path, settings)
+    hparams = command_line.load(path, settings)
     _, options, _ = sb.parse_arguments(
         [path, f"--device={device}", f"--precision={precision}"]
     )
@@ -79,7 +80,7 @@ def main():
         "--profile", action="store_true", help="print where the time goes"
     )
     options = parser.parse_args()
-    cli.keep_freed_memory()
+    keep_freed_memory()
     brain = make_brain(options.prototypes, options.device, options.precision)
     batch = make_batch(options.batch_size)
 

@@ -27,7 +27,7 @@ import torch
 from common import report, seconds_each
 from dino_step import make_batch, make_brain
 
-from ssrl_brain import cli
+from ssrl_brain.system.process import keep_freed_memory
 
 NUM_PROTOTYPES = 65536
 CLIP = 3.0
@@ -134,7 +134,7 @@ def sslsv_step(folder, batch_size):
 
 def our_step(folder, batch_size):
     """As in dino_step.py."""
-    cli.keep_freed_memory()  # as train.py does
+    keep_freed_memory()  # as train.py does
     brain = make_brain(NUM_PROTOTYPES, "cpu")
     batch = make_batch(batch_size)
 

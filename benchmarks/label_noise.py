@@ -23,8 +23,8 @@ from common import report
 from corrupted_labels import class_means, known_corpus
 from sklearn.metrics import roc_auc_score
 
-from ssrl_brain.handover import read_embeddings, read_pseudo_labels
-from ssrl_brain.label_metrics import right_labels
+from ssrl_brain.evaluation.label_metrics import right_labels
+from ssrl_brain.handover.label_folder import read_embeddings, read_pseudo_labels
 
 SCALE = 32
 

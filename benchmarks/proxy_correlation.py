@@ -18,7 +18,7 @@ import sys
 import numpy as np
 import scipy.stats
 
-from ssrl_brain.log import read_history
+from ssrl_brain.training.log import read_history
 
 # What the figure does as a model gets better.
 FIGURES = {

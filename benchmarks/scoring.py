@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from common import report, seconds_each
 
-from ssrl_brain.intervals import bootstrap
-from ssrl_brain.metrics import score_trials, verification_metrics
-from ssrl_brain.score_norm import adaptive_s_norm, cohort_statistics
+from ssrl_brain.evaluation.intervals import bootstrap
+from ssrl_brain.evaluation.metrics import score_trials, verification_metrics
+from ssrl_brain.evaluation.score_norm import adaptive_s_norm, cohort_statistics
 
 
 def tasks(options):

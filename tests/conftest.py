@@ -18,7 +18,7 @@ for name, module in list(sys.modules.items()):
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "VoxCeleb" / "ssrl"
-sys.path[:0] = [str(RECIPE), str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/training")]
 
 
 @pytest.fixture(scope="session")
@@ -159,8 +159,7 @@ def command():
 
 def make_start(root, corpus, more=()):
     """Makes what a stage may start from; returns the options with it."""
-    import pseudo_label
-    import train
+    from ssrl_brain.commands import label, train
 
     options = {**corpus, "prepared_folder": root / "prepared"}
     line = arguments(
@@ -174,7 +173,7 @@ def make_start(root, corpus, more=()):
         "encoder_folder": root / "untrained/export",
         "label_folder": root / "labels",
     }
-    pseudo_label.main(arguments("pseudo_label.yaml", **inputs))
+    label.main(arguments("pseudo_label.yaml", **inputs))
     return inputs
 
 

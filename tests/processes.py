@@ -19,26 +19,27 @@ import sys
 
 import conftest  # finds the recipe
 import faiss
-import pipeline
-import pseudo_label
 import soundfile
 import torch
 import torch._dynamo  # else every process would import it in its first step
-import train
-import verify
 
 import ssrl_brain.brains.ca_dino
 import ssrl_brain.brains.contrastive
 import ssrl_brain.brains.dlg_lc
 import ssrl_brain.brains.finetune
 import ssrl_brain.brains.ssrl
-import ssrl_brain.speakers  # noqa: F401
-from ssrl_brain import checkpoints, cli
+import ssrl_brain.evaluation.speakers  # noqa: F401
 from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.chains import pipeline
+from ssrl_brain.commands import label, train, verify
+from ssrl_brain.system import errors
+from ssrl_brain.training import checkpoints
 
 SCRIPTS = {
-    module.__name__: module
-    for module in (train, pseudo_label, verify, pipeline)
+    "train": train,
+    "pseudo_label": label,
+    "verify": verify,
+    "pipeline": pipeline,
 }
 TOO_LONG = 240  # seconds, for what takes a few
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -138,7 +139,7 @@ def target(script, arguments, log, environment, kill_at, fail_at):
 
         SpeakerBrain.fit_batch = failing
     moments = None if kill_at is None else Moments(kill_at)
-    with cli.one_line_errors(arguments):
+    with errors.one_line_errors(arguments):
         SCRIPTS[script].main(arguments)
     if moments is not None:
         log.with_suffix(".moments").write_text(json.dumps(moments.counts))

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from ssrl_brain.files import write_json, write_text
 from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, histogram
+from ssrl_brain.system.files import write_json, write_text
 
 HYPERPARAMS = """
 seed: 1

@@ -13,14 +13,14 @@ import dirty
 import numpy as np
 import pytest
 import soundfile
-import train
 from conftest import ROOT
 from speechbrain.utils.checkpoints import Checkpointer
 
-from ssrl_brain import cli
+from ssrl_brain.commands import train
 from ssrl_brain.data.audio import read_whole
 from ssrl_brain.data.audio_files import check_audio, list_audio, printable
-from ssrl_brain.log import read_history
+from ssrl_brain.system import errors
+from ssrl_brain.training.log import read_history
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="needs names that other systems refuse"
@@ -161,7 +161,9 @@ def test_a_file_that_vanishes_under_way_loses_no_more_than_itself(
     with monkeypatch.context() as patch, pytest.raises(ValueError) as caught:
         patch.setattr(Checkpointer, "save_and_keep_only", save_then_vanish)
         train.main(line)
-    assert cli.one_line(caught.value).startswith(f"{path} cannot be read any")
+    assert errors.one_line(caught.value).startswith(
+        f"{path} cannot be read any"
+    )
     assert len(read_history(tmp_path / "run")) == 1
     (tmp_path / "away").rename(path)
     train.main(line)

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -59,15 +60,24 @@ def keys_of(script, yamls):
         yamls = [*files, *DEFAULT_YAML.values()]
         keys = {"plan"}
     else:
-        source = script.read_text(encoding="utf-8")
+        source = logic(script)
         keys = set(re.findall(r'"--([a-z_-]+)"', source))
         default = DEFAULT_YAML.get(script.name)
         yamls = yamls[:1] or ([default] if default else [])
-        if "cli.parse(" not in source:
+        if "command_line.parse(" not in source:
             return keys | {"help"}
     for name in yamls:
         keys |= set(YAML().load(RECIPE / name))
     return keys | RUN_OPTIONS
+
+
+def logic(script):
+    """Source of a script, and of the module whose ``main`` it runs."""
+    source = script.read_text(encoding="utf-8")
+    for name in re.findall(r"from (ssrl_brain[\w.]+) import main", source):
+        path = ROOT / (name.replace(".", "/") + ".py")
+        source += path.read_text(encoding="utf-8")
+    return source
 
 
 def script_in(words):
@@ -85,6 +95,9 @@ def check(words, own_files, last):
     words = [w for w in words if not re.fullmatch(r"[A-Z_]+=\S+", w)]
     if words[0] in ("make", "cd", "pip", "find"):
         check_other(words)
+        return last
+    if words[:2] == ["python", "-m"]:
+        assert find_spec(words[2]), words[2]
         return last
     if words[0] == "...":
         words = [*last, *words[1:]]
@@ -128,7 +141,7 @@ def test_every_option_is_one_of_something(page):
     for path in (ROOT / "hparams").rglob("*.yaml"):
         known |= set(YAML().load(path))
     for path in [*RECIPE.rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
-        source = path.read_text(encoding="utf-8")
+        source = logic(path)
         known |= set(re.findall(r'"--([a-z_-]+)[="]', source))
     found = re.findall(r"--([a-z]\w+)", page.read_text(encoding="utf-8"))
     assert set(found) <= known

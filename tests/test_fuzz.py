@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from ssrl_brain.clustering.kmeans import Clusters
 from ssrl_brain.data.trials import read_trials
 from ssrl_brain.data.utterances import COLUMNS, Utterances
-from ssrl_brain.handover import read_pseudo_labels, write_pseudo_labels
-from ssrl_brain.speakers import read_speakers
-from ssrl_brain.verification import load_trials
+from ssrl_brain.evaluation.speakers import read_speakers
+from ssrl_brain.evaluation.verification import load_trials
+from ssrl_brain.handover.label_folder import (
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
 
 fuzz = settings(
     max_examples=100,

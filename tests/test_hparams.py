@@ -7,7 +7,7 @@ import torch
 from conftest import RECIPE, ROOT
 from ruamel.yaml import YAML
 
-from ssrl_brain import cli
+from ssrl_brain.commands import command_line
 
 HPARAMS = sorted((ROOT / "hparams").glob("*.yaml"))
 ENCODERS = sorted((ROOT / "hparams/encoders").glob("*.yaml"))
@@ -89,8 +89,8 @@ def test_stage_loads_with_the_overrides_of_mini(path, tmp_path):
         f"--{key}={tmp_path}" for key in options if key in YAML().load(path)
     ]
     given += ["--lr=0.5", f"--output_folder={tmp_path}"]
-    _, _, overrides = cli.parse([str(path), str(mini), *given])
-    hparams = cli.load(str(path), overrides)
+    _, _, overrides = command_line.parse([str(path), str(mini), *given])
+    hparams = command_line.load(str(path), overrides)
     optimizer = hparams["opt_class"]
     assert optimizer.func is torch.optim.AdamW
     assert optimizer.keywords["lr"] == 0.5
@@ -101,8 +101,10 @@ def test_stage_loads_with_the_overrides_of_mini(path, tmp_path):
 def test_pitch_and_tempo_reach_the_data(stage, tmp_path):
     given = ["--pitch_prob=0.5", "--pitch_cents=[200]", "--tempo_prob=0.25"]
     files = [str(ROOT / f"hparams/{name}.yaml") for name in (stage, "mini")]
-    _, _, overrides = cli.parse([*files, f"--data_folder={tmp_path}", *given])
-    hparams = cli.load(files[0], overrides)
+    _, _, overrides = command_line.parse(
+        [*files, f"--data_folder={tmp_path}", *given]
+    )
+    hparams = command_line.load(files[0], overrides)
     pitch = hparams["make_train_set"].keywords["pitch"]
     assert (pitch.prob, pitch.values, pitch.otherwise) == (0.5, [200], 0)
     for view in hparams["views"]:

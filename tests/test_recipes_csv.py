@@ -38,8 +38,7 @@ def test_flags_are_keys_of_the_stage(row):
 
 def test_rows_run_one_after_the_other(tiny_corpus, tmp_path, monkeypatch):
     """As the toolkit's runner does, with its output folders and its checks."""
-    import pseudo_label
-    import train
+    from ssrl_brain.commands import label, train
 
     samples = tmp_path / "tests/samples/ASR"
     samples.mkdir(parents=True)
@@ -48,7 +47,7 @@ def test_rows_run_one_after_the_other(tiny_corpus, tmp_path, monkeypatch):
         shutil.copy(path, samples / f"spk1_snt{number}.wav")
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     monkeypatch.chdir(tmp_path)
-    scripts = {"train.py": train, "pseudo_label.py": pseudo_label}
+    scripts = {"train.py": train, "pseudo_label.py": label}
     ran = []
     for number, row in enumerate(ROWS, start=2):
         if not row["test_debug_flags"]:

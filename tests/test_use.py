@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import verify
+
+from ssrl_brain.commands import verify
 
 ROOT_FOLDER = "results/mine/ssrl/export"
 

@@ -6,7 +6,7 @@ import torch
 
 from ssrl_brain.brains.dino import DINOBrain
 from ssrl_brain.data.positives import ClusterPositives
-from ssrl_brain.distributed import from_first_rank, rank
+from ssrl_brain.system.distributed import from_first_rank, rank
 
 
 class ClusterAwareDINOBrain(DINOBrain):

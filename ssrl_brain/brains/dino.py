@@ -6,12 +6,12 @@ import torch
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.brains.speaker import SpeakerBrain
-from ssrl_brain.distributed import mean_over_ranks, rank
-from ssrl_brain.ema import ema_update_
-from ssrl_brain.health import TrainingHealth, batch_statistics
+from ssrl_brain.evaluation.probing import probe, top_two
 from ssrl_brain.losses.dino import cosine_consistency
-from ssrl_brain.optim import decay_groups
-from ssrl_brain.probing import probe, top_two
+from ssrl_brain.networks.ema import ema_update_
+from ssrl_brain.system.distributed import mean_over_ranks, rank
+from ssrl_brain.training.health import TrainingHealth, batch_statistics
+from ssrl_brain.training.optim import decay_groups
 
 logger = get_logger(__name__)
 

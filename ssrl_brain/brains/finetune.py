@@ -8,7 +8,7 @@ from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.brains.speaker import SpeakerBrain
-from ssrl_brain.files import write_text
+from ssrl_brain.system.files import write_text
 
 logger = get_logger(__name__)
 

@@ -3,7 +3,7 @@
 import torch
 
 from ssrl_brain.brains.speaker import SpeakerBrain
-from ssrl_brain.handover import read_pseudo_labels
+from ssrl_brain.handover.label_folder import read_pseudo_labels
 
 
 class PseudoLabelBrain(SpeakerBrain):

@@ -20,18 +20,18 @@ from speechbrain.utils.distributed import if_main_process
 from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
-from ssrl_brain import ema
 from ssrl_brain.data.augment import augmented
 from ssrl_brain.data.sampler import EpochBatchSampler
 from ssrl_brain.data.views import collate, move
-from ssrl_brain.distributed import (
+from ssrl_brain.handover.export import export_encoder
+from ssrl_brain.networks import ema
+from ssrl_brain.system.distributed import (
     mean_over_ranks,
     num_ranks,
     rank,
     share_buffers,
 )
-from ssrl_brain.export import export_encoder
-from ssrl_brain.log import read_history
+from ssrl_brain.training.log import read_history
 
 
 @register_checkpoint_hooks
@@ -46,7 +46,7 @@ class SpeakerBrain(sb.Brain):
     teacher = None
     reads_speakers = False  # of training utterances, in order to learn
     inside_epoch = False
-    interrupted = False  # by Ctrl-C, see ssrl_brain.interrupt
+    interrupted = False  # by Ctrl-C, see ssrl_brain.system.interrupt
 
     def make_dataloader(self, dataset, stage, **loader_kwargs):
         """Batches as a function of (seed, epoch), for any number of ranks."""

@@ -5,17 +5,20 @@ import logging
 import numpy as np
 import torch
 
-from ssrl_brain import ema
 from ssrl_brain.brains.speaker import SpeakerBrain
 from ssrl_brain.clustering.kmeans import Clusters
-from ssrl_brain.distributed import gather_rows
-from ssrl_brain.handover import read_pseudo_labels, write_pseudo_labels
+from ssrl_brain.handover.label_folder import (
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
+from ssrl_brain.networks import ema
 from ssrl_brain.noisy_labels.gmm import (
     clean_probability,
     fit_two_gaussians,
     loss_histograms,
 )
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
+from ssrl_brain.system.distributed import gather_rows
 
 logger = logging.getLogger(__name__)
 

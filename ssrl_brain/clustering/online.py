@@ -7,7 +7,7 @@ ready: those of the batch, or of several batches at once, or none yet.
 import torch
 
 from ssrl_brain.clustering.sinkhorn import sinkhorn_labels
-from ssrl_brain.distributed import gather_rows
+from ssrl_brain.system.distributed import gather_rows
 
 
 class ArgmaxAssignment(torch.nn.Module):

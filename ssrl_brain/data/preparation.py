@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ssrl_brain.data.audio_files import printable
-from ssrl_brain.files import read_json, write_json
+from ssrl_brain.system.files import read_json, write_json
 
 SUMMARY = "prepared.json"  # written last: its presence says "finished"
 

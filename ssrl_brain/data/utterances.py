@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssrl_brain.data.audio_files import printable
-from ssrl_brain.files import read_table
+from ssrl_brain.system.files import read_table
 
 COLUMNS = ["ID", "wav", "duration", "num_frames", "sample_rate", "session"]
 MAX_RATE = 10**6  # Hz

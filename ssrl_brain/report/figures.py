@@ -5,7 +5,7 @@ import scipy.stats
 import torch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from ssrl_brain.metrics import eer
+from ssrl_brain.evaluation.metrics import eer
 from ssrl_brain.noisy_labels.gmm import clean_probability
 from ssrl_brain.report import numbers
 from ssrl_brain.report.style import (

@@ -2,7 +2,6 @@
 
 import math
 
-from ssrl_brain.files import read_json
 from ssrl_brain.report import figures, numbers, tables
 from ssrl_brain.report.page import (
     details,
@@ -14,6 +13,7 @@ from ssrl_brain.report.page import (
     tag,
 )
 from ssrl_brain.report.style import data_uri
+from ssrl_brain.system.files import read_json
 
 ERRORS = ("eer", "min_dcf_0.05", "min_dcf_0.01")
 NAMES = {

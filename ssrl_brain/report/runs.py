@@ -6,9 +6,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ssrl_brain.files import read_json
-from ssrl_brain.log import numbered_history
 from ssrl_brain.report.panels import PLOTTED
+from ssrl_brain.system.files import read_json
+from ssrl_brain.training.log import numbered_history
 
 HISTOGRAMS = (
     "loss_histogram",

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from ssrl_brain.files import read_json
 from ssrl_brain.report import figures, numbers, panels, tables
 from ssrl_brain.report.overview import ids_cell, progress
 from ssrl_brain.report.page import (
@@ -15,6 +14,7 @@ from ssrl_brain.report.page import (
     tag,
 )
 from ssrl_brain.report.style import data_uri
+from ssrl_brain.system.files import read_json
 
 CLUSTERS_SHOWN = 10
 UTTERANCES_SHOWN = 5

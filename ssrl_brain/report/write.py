@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ssrl_brain.files import write_text
 from ssrl_brain.report import overview
 from ssrl_brain.report.page import contents, joined, page, section, tag
 from ssrl_brain.report.runs import read_chain
 from ssrl_brain.report.stage import stage
 from ssrl_brain.report.trials import verification
+from ssrl_brain.system.files import write_text
 
 
 def write_report(folders, output=None):

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-import train
 
 from ssrl_brain.clustering.kmeans import kmeans
-from ssrl_brain.embed import embed
-from ssrl_brain.log import read_history
+from ssrl_brain.commands import train
+from ssrl_brain.evaluation.embed import embed
+from ssrl_brain.training.log import read_history
 
 
 @pytest.fixture

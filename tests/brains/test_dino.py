@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-import train
 
 from ssrl_brain.brains.dino import DINOBrain
-from ssrl_brain.health import TrainingHealth
-from ssrl_brain.log import read_history
+from ssrl_brain.commands import train
 from ssrl_brain.losses.dino import DINOLoss
+from ssrl_brain.training.health import TrainingHealth
+from ssrl_brain.training.log import read_history
 
 
 @pytest.fixture

@@ -5,13 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
-import train
 from conftest import ROOT
 
 from ssrl_brain.clustering.kmeans import Clusters
+from ssrl_brain.commands import train
 from ssrl_brain.data.utterances import Utterances
-from ssrl_brain.handover import read_pseudo_labels, write_pseudo_labels
-from ssrl_brain.log import read_history
+from ssrl_brain.handover.label_folder import (
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
+from ssrl_brain.training.log import read_history
 
 STAGES = ["iterative.yaml", "dlg_lc.yaml"]
 
@@ -97,10 +100,10 @@ def test_two_stage_trains_with_adam_on_a_cosine(start, command, tmp_path):
 
 
 def test_purification_is_told_where_the_labels_are(start, command, tmp_path):
-    import pseudo_label
+    from ssrl_brain.commands import label
 
     options = {**start, "label_folder": tmp_path / "labels"}
-    metrics = pseudo_label.main(
+    metrics = label.main(
         command(
             "pseudo_label.yaml",
             **options,

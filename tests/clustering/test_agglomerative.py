@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import AgglomerativeClustering
 
 from ssrl_brain.clustering.agglomerative import agglomerative
-from ssrl_brain.label_metrics import nmi
+from ssrl_brain.evaluation.label_metrics import nmi
 
 OPTIONS = {"use_gpu": False}
 

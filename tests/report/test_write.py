@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-import report
 from report_folders import (
     EVIL,
     STAGES,
@@ -17,10 +16,11 @@ from report_folders import (
     make_run,
 )
 
-from ssrl_brain.files import write_json, write_text
+from ssrl_brain.commands import report
 from ssrl_brain.report.runs import read_chain
 from ssrl_brain.report.tables import read_excluded, read_scores
 from ssrl_brain.report.write import write_report
+from ssrl_brain.system.files import write_json, write_text
 
 
 class Page(HTMLParser):

@@ -1,36 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the report of a chain or a run: one HTML file, opened offline.
+"""Writes the report of a chain or a run: one HTML file.
 
-    python report.py results/mini
-    python report.py results/ssrl results/two_stage --output=compared.html
-
-Works on what is there: a run may be half-finished, without trial lists or
-without known speakers. Several folders are compared by their EER over
-training time. By default the file is report.html in the first folder.
+What it does and all of its options: `python report.py --help`.
 """
 
-import argparse
-import sys
-
-from ssrl_brain import cli
-from ssrl_brain.report.write import write_report
-
-
-def main(arguments):
-    """Writes the file; returns its path."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("folder", nargs="+", help="of a chain or a run")
-    parser.add_argument("--output", help="file to write")
-    parser.add_argument("--debug", action="store_true", help="full traceback")
-    given = parser.parse_args(arguments)
-    path = write_report(given.folder, given.output)
-    print(f"Report: {path}")
-    return path
-
+from ssrl_brain.commands.report import main
+from ssrl_brain.system.process import run
 
 if __name__ == "__main__":
-    with cli.one_line_errors(sys.argv):
-        main(sys.argv[1:])
+    run(main)

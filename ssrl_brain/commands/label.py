@@ -1,0 +1,124 @@
+"""Embeds a corpus with an encoder folder, clusters it, writes pseudo labels.
+
+    python pseudo_label.py --data_folder=/data/voxceleb \\
+        --encoder_folder=results/dino/1986/export \\
+        --label_folder=results/labels --num_clusters=8000
+
+Keys and defaults: hparams/pseudo_label.yaml. The label folder holds
+embeddings.npy, centroids.npy, pseudo_labels.csv and source.json; it is either
+whole or absent.
+"""
+
+import time
+
+import numpy as np
+from speechbrain.utils.distributed import (
+    if_main_process,
+    run_on_main,
+)
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.clustering.kmeans import cluster_sessions
+from ssrl_brain.clustering.purify import purify
+from ssrl_brain.commands import command_line
+from ssrl_brain.data.utterances import Utterances
+from ssrl_brain.handover.encoder_folder import ExportedEncoder
+from ssrl_brain.handover.label_folder import write_pseudo_labels
+from ssrl_brain.system.distributed import join_group
+
+logger = get_logger(__name__)
+
+
+def main(arguments):
+    """Writes the label folder; returns its metrics, {} without speakers."""
+    command_line.print_help(arguments, __doc__)
+    hparams_file, run_options, overrides = command_line.parse(
+        arguments, "hparams/pseudo_label.yaml"
+    )
+    join_group(run_options)
+    hparams = command_line.load(hparams_file, overrides)
+    run_on_main(hparams["prepare"])
+    table = Utterances.from_csv(hparams["table_csv"])
+    check_num_clusters(hparams, table)
+    encoder = ExportedEncoder(
+        hparams["encoder_folder"],
+        run_options.device,
+        hparams["trust_encoder"],
+    )
+    started = time.time()
+    embeddings = encoder.embed(
+        table,
+        hparams["data_folder"],
+        max_padding=hparams["max_padding"],
+        batch_seconds=hparams["batch_seconds"],
+        num_workers=hparams["num_workers"],
+        progress=None if run_options.noprogressbar else "embedding",
+    )
+    metrics = {}
+    if if_main_process():
+        clusters, keep = labels_of(embeddings.numpy(), table, hparams)
+        metrics = quality(clusters.labels, keep, table, hparams)
+        metrics["seconds"] = round(time.time() - started, 1)
+        logger.info("Pseudo labels: %s", metrics)
+        write_pseudo_labels(
+            hparams["label_folder"],
+            table,
+            clusters,
+            keep,
+            embeddings=embeddings,
+            source={
+                **{key: hparams[key] for key in OPTIONS_KEPT},
+                "encoder": encoder.fingerprint(),
+                "metrics": metrics,
+            },
+        )
+    return metrics
+
+
+OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
+
+
+def check_num_clusters(hparams, table):
+    """Refuses more clusters than there is to cluster, before hours of work."""
+    what, number = "utterances", len(table)
+    if hparams["session_means"]:
+        what, number = "sessions", len(np.unique(table.sessions))
+    if hparams["num_clusters"] > number:
+        raise ValueError(
+            f"--num_clusters={hparams['num_clusters']} is more than the "
+            f"{number} {what} of {hparams['table_csv']}: lower it"
+        )
+
+
+def labels_of(embeddings, table, hparams):
+    """(Clusters, keep (N,) bool) of embeddings (N, D)."""
+    if hparams["session_means"]:
+        clusters = cluster_sessions(
+            embeddings,
+            table.sessions,
+            hparams["cluster"],
+            hparams["spherical"],
+        )
+    else:
+        clusters = hparams["cluster"](embeddings)
+    keep = purify(
+        clusters, hparams["drop_fraction"], hparams["min_cluster_size"]
+    )
+    if not keep.any():
+        raise ValueError(
+            f"no cluster has --min_cluster_size={hparams['min_cluster_size']} "
+            f"utterances after --drop_fraction={hparams['drop_fraction']}: "
+            "lower one of them, or --num_clusters"
+        )
+    return clusters, keep
+
+
+def quality(labels, keep, table, hparams):
+    """Metrics of all labels, and of those kept where some are dropped."""
+    metrics = hparams["label_metrics"](table, labels)
+    if keep.all():
+        return metrics
+    kept = {"clusters": len(np.unique(labels[keep]))}
+    kept |= hparams["label_metrics"](table, np.where(keep, labels, -1))
+    metrics |= {f"{key}_kept": value for key, value in kept.items()}
+    return {**metrics, "kept": int(keep.sum())}

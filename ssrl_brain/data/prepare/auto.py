@@ -1,0 +1,228 @@
+"""Prepares a corpus: tables of utterances, trial lists and audio banks.
+
+    python -m ssrl_brain.data.prepare.auto --data_folder=/data/voxceleb \\
+        --prepared_folder=results/prepared --trial_lists=veri_test2.txt
+
+The layout of the folder is found out. Running it again does nothing unless
+an option or a file has changed. Every stage does it by itself.
+"""
+
+import argparse
+import functools
+import hashlib
+import logging
+import os
+import pathlib
+
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.data.audio_files import fingerprint, list_audio
+from ssrl_brain.data.preparation import (
+    is_current,
+    refuse_foreign_files,
+    write_summary,
+)
+from ssrl_brain.data.prepare import folder, voxceleb
+from ssrl_brain.data.prepare.banks import choose_rirs, list_bank, write_banks
+from ssrl_brain.data.prepare.corpus import (
+    check_entries,
+    reasons_text,
+    write_corpus,
+)
+from ssrl_brain.data.prepare.trials import find_trial_lists
+from ssrl_brain.system.files import atomic_folder, locked
+from ssrl_brain.system.process import run
+
+logger = get_logger(__name__)
+
+FORMAT_VERSION = 1
+LAYOUTS = {"voxceleb": voxceleb, "folder": folder}
+
+
+def prepare(
+    data_folder,
+    prepared_folder,
+    trial_lists=(),
+    noise_folder=None,
+    rir_folder=None,
+    layout="auto",
+    min_seconds=1.0,
+    silence_level=1e-4,
+    sample_rate=16000,
+    num_workers=None,
+    skip_missing_trials=False,
+):
+    """Makes the prepared folder, unless it is there and still right.
+
+    Arguments
+    ---------
+    data_folder : str
+        Folder of audio; it is only read.
+    prepared_folder : str
+        What to make; it appears whole or not at all.
+    trial_lists : list of str or str, optional
+        Files of "label enrol test" lines, in a list or separated by commas,
+        sought in the working directory, then in ``data_folder``. Their
+        speakers (where unknown: their utterances) are kept out of training.
+    noise_folder : str, optional
+        MUSAN, or any folder of noise.
+    rir_folder : str, optional
+        RIRS_NOISES, or any folder of room impulse responses.
+    layout : str
+        "voxceleb", "folder", or "auto" to find out.
+    min_seconds : float
+        Shorter files are left out.
+    silence_level : float
+        Files that never leave this level are left out (full scale is 1).
+    sample_rate : int
+        Rate of the banks in Hz.
+    num_workers : int, optional
+        Number of processes; default: all processors.
+    skip_missing_trials : bool
+        Whether trials of audio that cannot be used are left out, counted and
+        listed; otherwise they are an error.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a folder or a trial list does not exist.
+    ValueError
+        If nothing is usable, a trial names a file that is not, or the
+        prepared folder lies inside a folder of audio.
+    """
+    for source in (data_folder, noise_folder, rir_folder):
+        refuse_inside(prepared_folder, source)
+    listing = list_audio(data_folder)
+    layout = find_layout(layout, listing.files)
+    trial_paths = find_trial_lists(trial_lists, data_folder)
+    noise = list_bank(noise_folder, "noise_folder")
+    rirs = list_bank(rir_folder, "rir_folder", choose_rirs)
+    made_from = {
+        "version": FORMAT_VERSION,
+        "data_folder": os.path.realpath(data_folder),
+        "data": fingerprint(listing),
+        "layout": layout,
+        "min_seconds": float(min_seconds),
+        "silence_level": float(silence_level),
+        "sample_rate": int(sample_rate),
+        "trial_lists": {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in trial_paths.items()
+        },
+        "noise": noise and fingerprint(noise),
+        "rirs": rirs and fingerprint(rirs),
+    }
+    if skip_missing_trials:  # matters only then
+        made_from["skip_missing_trials"] = True
+    if is_current(prepared_folder, made_from):
+        logger.info(f"{prepared_folder} is up to date")
+        return
+    check = functools.partial(
+        check_entries,
+        data_folder=data_folder,
+        min_seconds=min_seconds,
+        silence_level=silence_level,
+        num_workers=num_workers,
+    )
+    refuse_foreign_files(prepared_folder)
+    with locked(prepared_folder):
+        if is_current(prepared_folder, made_from):
+            logger.info(f"{prepared_folder} was prepared meanwhile")
+            return
+        logger.info(f"Preparing {data_folder}, layout: {layout}")
+        with atomic_folder(prepared_folder) as partial:
+            counts = write_corpus(
+                partial,
+                data_folder,
+                listing,
+                LAYOUTS[layout],
+                trial_paths,
+                check,
+                skip_missing_trials,
+            )
+            write_banks(
+                partial,
+                (noise_folder, noise),
+                (rir_folder, rirs),
+                sample_rate,
+                num_workers,
+            )
+            write_summary(partial, made_from, counts)
+    logger.info(describe(counts))
+
+
+def refuse_inside(prepared_folder, source):
+    """Raises ValueError if we would write where the audio is."""
+    if source and pathlib.Path(
+        os.path.realpath(prepared_folder)
+    ).is_relative_to(os.path.realpath(source)):
+        raise ValueError(
+            f"prepared_folder {prepared_folder} lies inside {source}, which is"
+            " never written to: choose a folder elsewhere"
+        )
+
+
+def find_layout(name, paths):
+    """Name of the layout; "auto" takes the one that most files belong to.
+
+    Example
+    -------
+    >>> find_layout("auto", ["id1/a/1.wav", "wav/id2/b/1.wav", "noise.wav"])
+    'voxceleb'
+    """
+    if name == "auto":
+        fits = len(voxceleb.entries(paths))
+        return "voxceleb" if 2 * fits > len(paths) else "folder"
+    if name not in LAYOUTS:
+        raise ValueError(
+            f"layout {name!r} is unknown: choose auto, {', '.join(LAYOUTS)}"
+        )
+    return name
+
+
+def describe(counts):
+    """One line about a prepared corpus.
+
+    Example
+    -------
+    >>> counts = {"train": 2540, "train hours": 2.51, "train sessions": 1020}
+    >>> describe(counts | {"test": 0, "left out": {"silent": 4}})
+    '2,540 utterances, 2.5 h, 1,020 sessions; left out 4: 4 silent (listed in excluded.csv)'
+    """
+    text = (
+        f"{counts['train']:,} utterances, {counts['train hours']:.1f} h,"
+        f" {counts['train sessions']:,} sessions"
+    )
+    if counts["test"]:
+        text += f"; {counts['test']:,} test utterances"
+    if left_out := counts["left out"]:
+        text += (
+            f"; left out {sum(left_out.values()):,}: {reasons_text(left_out)}"
+            " (listed in excluded.csv)"
+        )
+    return text
+
+
+def main(arguments):
+    """Runs ``prepare`` with arguments from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data_folder", required=True)
+    parser.add_argument("--prepared_folder", required=True)
+    parser.add_argument("--layout", default="auto", help=f"{[*LAYOUTS]}")
+    parser.add_argument("--trial_lists", default="", help="a.txt,b.txt")
+    parser.add_argument("--noise_folder", help="MUSAN or any noise")
+    parser.add_argument("--rir_folder", help="RIRS_NOISES or any rooms")
+    parser.add_argument("--min_seconds", type=float, default=1.0)
+    parser.add_argument("--silence_level", type=float, default=1e-4)
+    parser.add_argument("--sample_rate", type=int, default=16000)
+    parser.add_argument("--num_workers", type=int)
+    parser.add_argument("--skip_missing_trials", action="store_true")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    prepare(**vars(parser.parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    run(main)

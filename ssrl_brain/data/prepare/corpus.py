@@ -1,0 +1,206 @@
+"""Tables of utterances: which files are used, for training or for tests."""
+
+import functools
+import os
+from collections import Counter
+
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.data.audio_files import check_audio, printable
+from ssrl_brain.data.preparation import parallel_map, write_table
+from ssrl_brain.data.prepare.trials import (
+    all_lines,
+    leave_out_test_speakers,
+    match_trials,
+    refuse_empty,
+    refuse_missing,
+    split_missing,
+    write_trials,
+)
+from ssrl_brain.data.utterances import COLUMNS
+
+logger = get_logger(__name__)
+
+
+def check_entries(
+    entries, data_folder, min_seconds, silence_level, num_workers
+):
+    """AudioCheck of every entry, see ``prepare`` for the arguments."""
+    check = functools.partial(
+        check_audio,
+        min_seconds=min_seconds,
+        silence_level=silence_level,
+    )
+    paths = [os.path.join(data_folder, entry.path) for entry in entries]
+    found = parallel_map(check, paths, num_workers, "Checking audio")
+    return dict(zip(entries, found, strict=True))
+
+
+def write_corpus(
+    target,
+    data_folder,
+    listing,
+    layout,
+    trial_paths,
+    check,
+    skip_missing_trials=False,
+):
+    """Writes tables and trial lists.
+
+    Arguments
+    ---------
+    target : pathlib.Path
+        Folder to write to.
+    data_folder : str
+        Folder of audio, for messages.
+    listing : Listing
+        Its audio files.
+    layout : module
+        ``voxceleb`` or ``folder``.
+    trial_paths : dict
+        Trial lists by name.
+    check : callable
+        List of Entry -> {Entry: AudioCheck}.
+    skip_missing_trials : bool
+        Whether trials of audio that cannot be used are left out and listed in
+        ``missing_trials.csv``; otherwise they are an error.
+
+    Returns
+    -------
+    dict
+        What was found, by kind.
+    """
+    entries, excluded = select_entries(listing, layout)
+    trials, reasons = match_trials(trial_paths, entries, excluded, layout)
+    if not skip_missing_trials:  # told before all audio is checked
+        refuse_missing(trial_paths, split_missing(trials, reasons)[1])
+    named = {id for trial in all_lines(trials) for id in trial[-2:]}
+    wanted = leave_out_test_speakers(entries, named)
+    checks = check(wanted)
+    bad = {e: found.reason for e, found in checks.items() if found.reason}
+    reasons |= {entry.id: reason for entry, reason in bad.items()}
+    usable, missing = split_missing(trials, reasons)
+    if not skip_missing_trials:
+        refuse_missing(trial_paths, missing)
+    refuse_empty(trial_paths, usable)
+    excluded += [(entry.path, reason) for entry, reason in bad.items()]
+    left_out = Counter(reason.split(":")[0] for _, reason in excluded)
+    good = sorted((e for e in wanted if e not in bad), key=lambda e: e.id)
+    if not good:
+        raise ValueError(nothing_usable(data_folder, listing, left_out))
+
+    train = [entry for entry in good if entry.id not in named]
+    test = [entry for entry in good if entry.id in named]
+    if not train:
+        logger.warning("Nothing to train on: trials name every speaker")
+    write_utterances(target, train, test if trials else None, checks)
+    write_trials(target / "trials", usable)
+    write_missing(target / "missing_trials.csv", missing)
+    write_table(
+        target / "excluded.csv",
+        ["path", "reason"],
+        sorted((printable(p), reason) for p, reason in excluded),
+    )
+    return {
+        "train": len(train),
+        "train hours": sum(seconds(checks[e]) for e in train) / 3600,
+        "train sessions": len({entry.session for entry in train}),
+        "test": len(test),
+        "test speaker": len(entries) - len(wanted),
+        "left out": dict(left_out.most_common()),
+        "trials": {name: len(lines) for name, lines in usable.items()},
+        "missing trials": {
+            name: len(lines) - len(usable[name])
+            for name, lines in trials.items()
+        },
+        "duplicate trials": {
+            name: len(lines) - len({line[1:] for line in lines})
+            for name, lines in usable.items()
+        },
+    }
+
+
+def write_missing(path, missing):
+    """Lists what ``split_missing`` found; no file where there is nothing."""
+    if missing:
+        logger.warning(
+            f"{len({row[:2] for row in missing}):,} trials are left out: they "
+            f"name utterances that cannot be used, the first {missing[0][2]} "
+            f"({missing[0][3]}); all are in {path.name}"
+        )
+        write_table(path, ["list", "line", "utterance", "reason"], missing)
+
+
+def select_entries(listing, layout):
+    """Entries with an ID of their own; (path, reason) of all other files."""
+    excluded = list(listing.excluded)
+    entries = {}
+    belongs = set()
+    for entry in layout.entries(listing.files):
+        belongs.add(entry.path)
+        if entry.id in entries:
+            excluded.append((entry.path, "duplicate ID"))
+        else:
+            entries[entry.id] = entry
+    excluded += [
+        (path, layout.MISMATCH) for path in listing.files if path not in belongs
+    ]
+    excluded += [  # what was converted already is not worth a word
+        (path, f"{path.rsplit('.', 1)[1]} cannot be read: convert it")
+        for path in listing.unreadable
+        if layout.utterance_id(path) not in entries
+    ]
+    return list(entries.values()), excluded
+
+
+def write_utterances(target, train, test, checks):
+    """Writes train.csv, test.csv and speakers.csv.
+
+    True speakers are in the last of them only: training never reads it.
+    """
+    numbers = {}
+    for name, entries in [("train", train), ("test", test)]:
+        if entries is None:
+            continue
+        rows = []
+        for entry in entries:
+            check = checks[entry]
+            rows.append(
+                [
+                    entry.id,
+                    entry.path,
+                    f"{seconds(check):.6f}",
+                    check.num_frames,
+                    check.sample_rate,
+                    numbers.setdefault(entry.session, len(numbers)),
+                ]
+            )
+        write_table(target / f"{name}.csv", COLUMNS, rows)
+    speakers = sorted(
+        (e.id, e.speaker) for e in train + (test or []) if e.speaker
+    )
+    if speakers:
+        write_table(target / "speakers.csv", ["ID", "speaker"], speakers)
+
+
+def seconds(check):
+    """Duration of a checked file."""
+    return check.num_frames / check.sample_rate
+
+
+def nothing_usable(data_folder, listing, left_out):
+    """Message for a folder without a single utterance."""
+    if listing.unreadable and not listing.files:
+        return (
+            f"{data_folder} holds {len(listing.unreadable):,} files like"
+            f" {listing.unreadable[0]} and nothing that can be read: convert"
+            " them to wav with ffmpeg, see README.md, 'Audio formats'"
+        )
+    if not left_out:
+        return f"{data_folder} holds no audio"
+    return f"{data_folder} holds no usable audio: {reasons_text(left_out)}"
+
+
+def reasons_text(left_out):
+    """Counts by reason, e.g. "5 too short, 4 silent"."""
+    return ", ".join(f"{count:,} {why}" for why, count in left_out.items())

@@ -1,0 +1,58 @@
+"""VoxCeleb1 and VoxCeleb2: ``id<digits>/<session>/<utterance>.wav``.
+
+Only the last three parts of a path count, so that VoxCeleb1 (``wav/``),
+VoxCeleb2 (``dev/aac/``, converted from m4a) and any common parent of both
+can be prepared as they are.
+"""
+
+import re
+
+from ssrl_brain.data.audio_files import list_audio, split_suffix
+from ssrl_brain.data.preparation import Entry
+
+GRAMMAR = re.compile(
+    r"(?:.*/)?((id\d+)/([^/]+)/[^/]+)\.(?:wav|flac)", re.IGNORECASE
+)
+MISMATCH = "path is not id<digits>/<session>/<utterance>.wav or .flac"
+
+
+def entries(paths):
+    """Reads speaker and session off the paths that have the grammar.
+
+    Arguments
+    ---------
+    paths : iterable of str
+        Audio files, relative to any folder.
+
+    Returns
+    -------
+    list of Entry
+
+    Example
+    -------
+    >>> entries(["dev/aac/id00012/21Uxsk56VDQ/00001.wav", "readme.wav"])[0][1:]
+    ('id00012/21Uxsk56VDQ/00001', 'id00012/21Uxsk56VDQ', 'id00012')
+    """
+    found = []
+    for path in paths:
+        match = GRAMMAR.fullmatch(path)
+        if match:
+            id, speaker, session = match.groups()
+            found.append(Entry(path, id, f"{speaker}/{session}", speaker))
+    return found
+
+
+def utterance_id(name):
+    """ID for a path of a trial list, with or without extension.
+
+    Example
+    -------
+    >>> utterance_id("wav/id10270/x6uYqmx31kE/00001.wav")
+    'id10270/x6uYqmx31kE/00001'
+    """
+    return "/".join(split_suffix(name)[0].split("/")[-3:])
+
+
+def scan(data_folder):
+    """Lists the utterances below a folder, see ``entries``."""
+    return entries(list_audio(data_folder).files)

@@ -1,0 +1,165 @@
+"""Embeddings of whole utterances, in the order of a table."""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ssrl_brain.data.audio import length_at, read_whole
+from ssrl_brain.system.distributed import num_ranks, rank
+
+
+def batches_by_length(lengths, max_padding, max_samples):
+    """Groups utterances whose lengths are nearly equal, longest first.
+
+    Arguments
+    ---------
+    lengths : array_like
+        (N,) samples.
+    max_padding : float
+        A batch's shortest utterance is at most this share shorter than its
+        longest. 0 groups only equal lengths, so that no result depends on
+        padding.
+    max_samples : int
+        Padded samples in a batch of more than one utterance.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Rows of each batch.
+
+    Example
+    -------
+    >>> [b.tolist() for b in batches_by_length([5, 9, 10, 5], 0.1, 20)]
+    [[2, 1], [0, 3]]
+    """
+    lengths = np.asarray(lengths)
+    batches, batch = [], []
+    for row in np.argsort(-lengths, kind="stable"):
+        if batch:
+            longest = lengths[batch[0]]
+            if (
+                lengths[row] < (1 - max_padding) * longest
+                or (len(batch) + 1) * longest > max_samples
+            ):
+                batches.append(np.array(batch))
+                batch = []
+        batch.append(row)
+    return [*batches, np.array(batch)] if batch else batches
+
+
+class _WholeUtterances(torch.utils.data.Dataset):
+    """Padded batches of whole utterances."""
+
+    def __init__(self, table, data_folder, sample_rate, batches):
+        self.table = table
+        self.data_folder = data_folder
+        self.sample_rate = sample_rate
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, number):
+        rows = self.batches[number]
+        waves = [
+            read_whole(
+                f"{self.data_folder}/{self.table.paths[int(row)]}",
+                self.table.num_frames[row],
+                self.table.sample_rates[row],
+                self.sample_rate,
+            )
+            for row in rows
+        ]
+        longest = max(map(len, waves))
+        padded = np.zeros((len(waves), longest), dtype=np.float32)
+        for target, wave in zip(padded, waves, strict=True):
+            target[: len(wave)] = wave
+        lengths = np.array([len(wave) / longest for wave in waves])
+        return rows, torch.from_numpy(padded), torch.from_numpy(lengths).float()
+
+
+@torch.no_grad()
+def embed(
+    encode,
+    table,
+    data_folder,
+    sample_rate,
+    device="cpu",
+    rows=None,
+    max_padding=0.0,
+    batch_seconds=60.0,
+    num_workers=0,
+    progress=None,
+):
+    """Embeds whole utterances; the work is shared by all ranks.
+
+    Arguments
+    ---------
+    encode : callable
+        (wave (B, T), relative lengths (B,)) -> (B, D)
+    table : Utterances
+    data_folder : str
+    sample_rate : int
+        What the encoder wants.
+    device : str or torch.device
+    rows : array_like, optional
+        Rows of the table to embed; all by default.
+    max_padding : float
+        See ``batches_by_length``. The default is exact.
+    batch_seconds : float
+        Seconds of speech in a batch.
+    num_workers : int
+        Reading processes.
+    progress : str, optional
+        Title of a progress bar.
+
+    Returns
+    -------
+    torch.Tensor
+        (n, D) float32 on the CPU, in the order of ``rows``.
+    """
+    rows = np.arange(len(table)) if rows is None else np.asarray(rows)
+    lengths = [
+        length_at(table.num_frames[r], table.sample_rates[r], sample_rate)
+        for r in rows
+    ]
+    batches = batches_by_length(
+        lengths, max_padding, int(batch_seconds * sample_rate)
+    )
+    mine = batches[rank() :: num_ranks()]
+    loader = torch.utils.data.DataLoader(
+        _WholeUtterances(
+            table, data_folder, sample_rate, [rows[b] for b in mine]
+        ),
+        batch_size=None,
+        num_workers=num_workers,
+    )
+    bar = tqdm(
+        loader,
+        desc=progress,
+        unit="batch",
+        dynamic_ncols=True,
+        disable=progress is None or rank() > 0,
+    )
+    embeddings = None
+    for batch, (_, wave, length) in zip(mine, bar, strict=True):
+        vectors = encode(wave.to(device), length.to(device)).float().cpu()
+        if embeddings is None:
+            embeddings = torch.zeros(len(rows), vectors.shape[1])
+        embeddings[batch] = vectors
+    return _sum_over_ranks(embeddings, device)
+
+
+def _sum_over_ranks(embeddings, device):
+    """Joins the rows of all ranks; each row is zero on all ranks but one."""
+    if num_ranks() == 1:
+        return embeddings
+    dim = torch.tensor(
+        0 if embeddings is None else embeddings.shape[1], device=device
+    )
+    torch.distributed.all_reduce(dim, torch.distributed.ReduceOp.MAX)
+    if embeddings is None:
+        raise ValueError("fewer utterances than ranks: use fewer ranks")
+    embeddings = embeddings.to(device)
+    torch.distributed.all_reduce(embeddings)
+    return embeddings.cpu()

@@ -1,0 +1,103 @@
+"""Checkpoints that are whole or absent."""
+
+import os
+import shutil
+
+import yaml
+from speechbrain.utils import checkpoints
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
+
+from ssrl_brain.system.files import naming_failed_writes
+
+PARTIAL = ".partial"
+
+
+class Checkpointer(checkpoints.Checkpointer):
+    """The toolkit's, but for what a kill or a full disk leaves behind.
+
+    The toolkit writes the description of a checkpoint first and its tensors
+    after, in place: half of it would be taken for the most recent checkpoint.
+    Here all is written beside, brought to the disk, and then renamed.
+
+    Example
+    -------
+    >>> import torch
+    >>> saved = torch.nn.Linear(1, 1)
+    >>> checkpointer = Checkpointer(getfixture("tmp_path"), {"layer": saved})
+    >>> checkpointer.save_and_keep_only(meta={"epoch": 1})
+    >>> checkpointer.find_checkpoint().meta["epoch"]
+    1
+    """
+
+    def save_checkpoint(self, *args, **kwargs):
+        """Saves a checkpoint, see the toolkit's.
+
+        Raises
+        ------
+        OSError
+            Naming the folder; earlier checkpoints are as they were.
+        """
+        try:
+            with naming_failed_writes(self.checkpoints_dir):
+                saved = super().save_checkpoint(*args, **kwargs)
+                if saved is not None:  # on the main process
+                    saved = self._named(saved)
+        except OSError:
+            if if_main_process():  # room for others
+                shutil.rmtree(self.checkpoints_dir / PARTIAL, True)
+            raise
+        ddp_barrier()  # all ranks find the same checkpoints from here on
+        return saved
+
+    def _named(self, saved):
+        """The checkpoint that was written, brought to the disk, renamed."""
+        for path in [*saved.path.iterdir(), saved.path]:
+            to_disk(path)
+        path = super()._new_checkpoint_dirpath()
+        saved.path.rename(path)
+        to_disk(self.checkpoints_dir)
+        files = {k: path / v.name for k, v in saved.paramfiles.items()}
+        return checkpoints.Checkpoint(path, saved.meta, files)
+
+    def save_and_keep_only(self, *args, **kwargs):
+        """Saves, then removes what is not to be kept, see the toolkit's."""
+        # whose default is one list for all calls, longer with each of them
+        kwargs.setdefault("importance_keys", [])
+        super().save_and_keep_only(*args, **kwargs)
+
+    def load_checkpoint(self, checkpoint):
+        """Loads a checkpoint, see the toolkit's.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged, or of another model.
+        """
+        try:
+            super().load_checkpoint(checkpoint)
+        except (RuntimeError, EOFError, KeyError, yaml.YAMLError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"{checkpoint.path} is damaged or of another model ({reason}):"
+                " remove it, or give another --output_folder"
+            ) from error
+
+    def _new_checkpoint_dirpath(self):
+        """Where to write; what an interrupted run left goes first."""
+        for path in self.checkpoints_dir.iterdir():
+            name = path.name
+            if name == PARTIAL or (
+                name.startswith(checkpoints.CKPT_PREFIX)
+                and not self._is_checkpoint_dir(path)
+            ):
+                shutil.rmtree(path)
+        return self.checkpoints_dir / PARTIAL
+
+
+def to_disk(path):
+    """Has a file or a folder's list of files survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,159 @@
+"""What a run writes down after every epoch.
+
+``history.jsonl`` has one line per epoch and is the source of the other two,
+``train_log.txt`` and the TensorBoard events; a resumed epoch replaces its
+line, so that an interrupted run leaves the same log as an uninterrupted one.
+"""
+
+import json
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import torch
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.system.files import write_text
+
+logger = get_logger(__name__)
+
+
+def write_environment(folder):
+    """Writes ``env.log``: Python, CUDA, and the packages that there are.
+
+    The toolkit's asks ``pip freeze``, which takes a second and shows the
+    addresses of packages with the tokens that they may hold.
+
+    Arguments
+    ---------
+    folder : str
+        Output folder of a stage.
+    """
+    packages = sorted(
+        {f"{found.name}=={found.version}" for found in distributions()}
+    )
+    lines = [f"Python {sys.version}", f"CUDA {torch.version.cuda}", *packages]
+    write_text(Path(folder) / "env.log", "".join(f"{x}\n" for x in lines))
+
+
+def read_history(folder):
+    """Records of all epochs of a run so far; an empty list if there are none.
+
+    Arguments
+    ---------
+    folder : str
+        Output folder of a stage.
+
+    Returns
+    -------
+    list of dict
+        In order of their "epoch".
+
+    Raises
+    ------
+    ValueError
+        Naming the file and the line that is not a record.
+    """
+    return [record for _, record in numbered_history(folder)]
+
+
+def numbered_history(folder):
+    """Pairs (line number, record) of ``read_history``."""
+    path = Path(folder) / "history.jsonl"
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        (number, _record(path, number, line))
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+
+
+def _record(path, number, line):
+    """The record of one line."""
+    try:
+        record = json.loads(line)
+        if isinstance(record["epoch"], int):
+            return record
+    except (ValueError, TypeError, KeyError):
+        pass  # told below
+    raise ValueError(
+        f"{path}, line {number}: not the record of an epoch: {line[:60]!r}; "
+        "remove this line and those after it"
+    )
+
+
+def as_text(record):
+    """One line of ``train_log.txt``.
+
+    Example
+    -------
+    >>> as_text({"epoch": 2, "lr": 0.001, "loss": 1.23456, "eer_student": 9.5})
+    'epoch: 2, lr: 0.001, loss: 1.235, eer_student: 9.5'
+    """
+    return ", ".join(
+        f"{key}: {value:.4g}" if isinstance(value, float) else f"{key}: {value}"
+        for key, value in record.items()
+        if not isinstance(value, (list, dict))
+    )
+
+
+class EpochLog:
+    """Writes records of epochs.
+
+    Arguments
+    ---------
+    folder : str
+        Output folder of a stage.
+    tensorboard : bool
+        Whether to write TensorBoard events as well, if it is installed.
+
+    Example
+    -------
+    >>> log = EpochLog(getfixture("tmp_path"), tensorboard=False)
+    >>> for epoch in (1, 2, 2):
+    ...     log.record({"epoch": epoch, "loss": 0.5})
+    >>> [record["epoch"] for record in read_history(log.folder)]
+    [1, 2]
+    """
+
+    def __init__(self, folder, tensorboard=True):
+        self.folder = Path(folder)
+        self.tensorboard = tensorboard
+        self.writer = None
+
+    def record(self, record):
+        """Adds or replaces the record of an epoch."""
+        epoch = record["epoch"]
+        history = [r for r in read_history(self.folder) if r["epoch"] < epoch]
+        history.append(record)
+        write_text(
+            self.folder / "history.jsonl",
+            "".join(json.dumps(item) + "\n" for item in history),
+        )
+        write_text(
+            self.folder / "train_log.txt",
+            "".join(as_text(item) + "\n" for item in history),
+        )
+        logger.info(as_text(record))
+        if self.tensorboard:
+            self._write_events(epoch, record)
+
+    def _write_events(self, epoch, record):
+        if self.writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                logger.info(
+                    "No TensorBoard events: `pip install tensorboard` for them"
+                )
+                self.tensorboard = False
+                return
+            self.writer = SummaryWriter(
+                str(self.folder / "tensorboard"), purge_step=epoch
+            )
+        for key, value in record.items():
+            if isinstance(value, (int, float)):
+                self.writer.add_scalar(key, value, epoch)
+        self.writer.flush()

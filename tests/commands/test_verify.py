@@ -1,0 +1,197 @@
+"""verify.py: what it reports, what it keeps, what it refuses."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from ssrl_brain.commands import verify
+from ssrl_brain.evaluation import embed as embed_module
+from ssrl_brain.evaluation.metrics import verification_metrics
+from ssrl_brain.evaluation.tables import markdown_table, verification_row
+from ssrl_brain.handover.encoder_folder import (
+    ExportedEncoder,
+    encoder_fingerprint,
+)
+
+
+@pytest.fixture
+def run(start, command, tmp_path):
+    """Runs verify.py on the untrained encoder; returns its metrics."""
+
+    def run(**options):
+        given = {**start, "output_folder": tmp_path / "out", **options}
+        return verify.main(command("verify.yaml", **given))
+
+    return run
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    """Titles of what was embedded, not taken from the disk."""
+    found = []
+    original = embed_module.embed
+
+    def counted(encode, table, *arguments, **options):
+        found.append(len(table))
+        return original(encode, table, *arguments, **options)
+
+    monkeypatch.setattr("ssrl_brain.evaluation.verification.embed", counted)
+    return found
+
+
+def columns(path):
+    """Columns of a score file."""
+    return list(zip(*(x.split() for x in path.open()), strict=True))
+
+
+def test_figures_follow_from_the_score_files(run, start, tmp_path, capsys):
+    metrics = run(cohort_folder=start["label_folder"], cohort_top=4)
+    written = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert written == metrics and list(metrics) == ["trials"]
+    found = metrics["trials"]
+    assert found["trials"] == {
+        "all": 27,
+        "same_speaker": 9,
+        "repeated": 0,
+        "missing": 0,
+    }
+    assert found["intervals_by"] == "speaker"
+    assert found["encoder"] == encoder_fingerprint(start["encoder_folder"])
+    names = []
+    for folder, part in (("scores", found), ("as_norm", found["as_norm"])):
+        folder = tmp_path / "out" / folder.replace("as_", "scores_as_")
+        scores, labels, *names_here = columns(folder / "trials.txt")
+        names.append((labels, *names_here))
+        expected = verification_metrics(
+            np.array(scores, float), np.array(labels, int)
+        )
+        assert {key: part[key] for key in expected} == expected
+        for key, (low, high) in part["intervals"].items():
+            assert low <= high, key
+        assert set(part["intervals"]) == set(expected)
+    assert names[0] == names[1]
+    assert markdown_table([verification_row("trials", found)]) in (
+        capsys.readouterr().out
+    )
+
+
+def test_embeddings_are_used_again_until_something_changes(
+    run, embedded, start, tmp_path
+):
+    first = run()
+    assert run() == first and embedded == [18]
+    other = tmp_path / "encoder"
+    shutil.copytree(start["encoder_folder"], other)
+    assert run(encoder_folder=other) == first and embedded == [18]
+    state = torch.load(other / "embedding_model.ckpt", weights_only=True)
+    name = next(key for key in state if key.endswith("fc.conv.weight"))
+    state[name] = state[name].flip(0) * torch.linspace(0.1, 9, 8)[:, None, None]
+    torch.save(state, other / "embedding_model.ckpt")
+    assert run(encoder_folder=other) != first and embedded == [18, 18]
+
+    corpus = tmp_path / "corpus"
+    shutil.copytree(start["data_folder"], corpus)
+    changed = {"data_folder": corpus, "prepared_folder": tmp_path / "prepared"}
+    shutil.copy(
+        corpus / "wav/id00004/s0/0.wav", corpus / "wav/id00005/s0/0.wav"
+    )
+    assert run(**changed) != first and embedded == [18, 18, 18]
+
+
+def test_a_cohort_of_another_encoder_is_embedded_with_this_one(
+    run, embedded, start, tmp_path
+):
+    same = run(cohort_folder=start["label_folder"], cohort_top=4)
+    assert embedded == [18]  # the label folder's own embeddings
+    foreign = tmp_path / "labels"
+    shutil.copytree(start["label_folder"], foreign)
+    source = json.loads((foreign / "source.json").read_text())
+    (foreign / "source.json").write_text(json.dumps({**source, "encoder": "x"}))
+    (foreign / "embeddings.npy").unlink()
+    again = run(cohort_folder=foreign, cohort_top=4)
+    assert embedded == [18, 24]
+    expected = same["trials"]["as_norm"]
+    assert again["trials"]["as_norm"] == expected
+    assert not (set(run()["trials"]) & {"as_norm"})
+    assert not (tmp_path / "out/scores_as_norm").exists()
+
+
+def test_repeated_and_missing_trials_are_counted_and_named(
+    run, start, tmp_path, caplog
+):
+    text = (start["data_folder"] / "trials.txt").read_text()
+    first, second, *_ = text.splitlines()
+    path = tmp_path / "list.txt"
+    path.write_text(f"{text}{first}\n1 id00004/s0/0.wav nobody/x/1.wav\n")
+    options = {"trial_lists": path, "prepared_folder": tmp_path / "prepared"}
+    with pytest.raises(ValueError, match=r"line 29: nobody/x/1.wav .*1 trial"):
+        run(**options)
+    metrics = run(**options, skip_missing_trials=True)
+    counts = metrics["list"]["trials"]
+    assert (counts["all"], counts["repeated"], counts["missing"]) == (28, 1, 1)
+    assert "the first '1 id00004/s0/0 id00004/s1/0'" in caplog.text
+    assert "nobody/x/1.wav (no such audio file)" in caplog.text
+
+
+def test_several_lists_and_no_intervals(run, start, tmp_path):
+    text = (start["data_folder"] / "trials.txt").read_text()
+    half = tmp_path / "half.txt"
+    half.write_text("".join(text.splitlines(keepends=True)[:18]))
+    metrics = run(
+        trial_lists=f"trials.txt,{half}",
+        prepared_folder=tmp_path / "prepared",
+        num_bootstraps=0,
+    )
+    assert list(metrics) == ["half", "trials"]
+    assert [m["trials"]["all"] for m in metrics.values()] == [18, 27]
+    assert all(m["intervals"] == {} for m in metrics.values())
+
+
+def test_without_speakers_utterances_are_drawn(run, start, tmp_path):
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    lines = []
+    for line in (start["data_folder"] / "trials.txt").read_text().splitlines():
+        label, *names = line.split()
+        for name in names:
+            source = start["data_folder"] / "wav" / name
+            shutil.copy(source, folder / name.replace("/", "_"))
+        lines.append(" ".join([label, *(n.replace("/", "_") for n in names)]))
+    (folder / "trials.txt").write_text("\n".join(lines))
+    metrics = run(data_folder=folder, prepared_folder=tmp_path / "prepared")
+    assert metrics["trials"]["intervals_by"] == "utterance"
+    assert "eer" in metrics["trials"]["intervals"]
+
+
+def test_a_model_of_the_hub_loads_from_its_folder(start, tmp_path):
+    """Such a model says where it was published, and would be fetched."""
+    folder = tmp_path / "spkrec"
+    shutil.copytree(start["encoder_folder"], folder)
+    yaml = YAML()
+    content = yaml.load(folder / "hyperparams.yaml")
+    content["pretrained_path"] = "speechbrain/does-not-exist"
+    content["mean_var_norm_emb"] = yaml.load(
+        "!new:speechbrain.processing.features.InputNormalization\n"
+        "norm_type: global\nstd_norm: False\n"
+    )
+    content["modules"]["mean_var_norm_emb"] = content["mean_var_norm_emb"]
+    content["pretrainer"]["paths"] = {
+        "embedding_model": yaml.load(
+            "!ref <pretrained_path>/embedding_model.ckpt"
+        )
+    }
+    del content["sample_rate"]
+    yaml.dump(content, folder / "hyperparams.yaml")
+    with pytest.raises(ValueError, match="--trust_encoder=True"):
+        ExportedEncoder(folder)  # `paths` could lead anywhere
+    theirs = ExportedEncoder(folder, trusted=True)
+    ours = ExportedEncoder(start["encoder_folder"])
+    assert theirs.sample_rate == 16000
+    wave = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        theirs(wave, torch.ones(2)), ours(wave, torch.ones(2))
+    )
