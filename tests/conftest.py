@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 import speechbrain  # noqa: F401
-from ruamel.yaml import YAML
 from speechbrain.utils.importutils import LazyModule
+
+from ssrl_brain.commands.command_line import read_yaml
 
 # The hypothesis plugin looks into every imported module; SpeechBrain's lazy
 # ones would then try to import packages that are not installed.
@@ -138,7 +139,7 @@ def tiny_corpus(tmp_path_factory):
 
 def arguments(yaml, **options):
     """Command line of a script for a stage YAML and options."""
-    keys = set(YAML().load(ROOT / "hparams" / yaml))
+    keys = set(read_yaml(ROOT / "hparams" / yaml))
     return [
         str(ROOT / "hparams" / yaml),
         "--device=cpu",

@@ -10,6 +10,8 @@ from conftest import RECIPE, ROOT
 from ruamel.yaml import YAML
 from speechbrain.utils.run_opts import RunOptions
 
+from ssrl_brain.commands.command_line import read_yaml
+
 PAGES = [
     ROOT / "README.md",
     RECIPE / "README.md",
@@ -67,7 +69,7 @@ def keys_of(script, yamls):
         if "command_line.parse(" not in source:
             return keys | {"help"}
     for name in yamls:
-        keys |= set(YAML().load(RECIPE / name))
+        keys |= set(read_yaml(RECIPE / name))
     return keys | RUN_OPTIONS
 
 
@@ -139,7 +141,7 @@ def test_every_option_is_one_of_something(page):
     """Options that the text speaks of, outside of a command as well."""
     known = RUN_OPTIONS | TORCHRUN | {"plan", "key"}  # --key=value
     for path in (ROOT / "hparams").rglob("*.yaml"):
-        known |= set(YAML().load(path))
+        known |= set(read_yaml(path))
     for path in [*RECIPE.rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
         source = logic(path)
         known |= set(re.findall(r'"--([a-z_-]+)[="]', source))

@@ -8,8 +8,10 @@ from conftest import RECIPE, ROOT
 from ruamel.yaml import YAML
 
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.command_line import read_yaml
 
 HPARAMS = sorted((ROOT / "hparams").glob("*.yaml"))
+PARTS = sorted((ROOT / "hparams/parts").glob("*.yaml"))
 ENCODERS = sorted((ROOT / "hparams/encoders").glob("*.yaml"))
 STAGES = [p for p in HPARAMS if "brain_class:" in p.read_text()]
 CONTRACT = {
@@ -38,43 +40,34 @@ def test_recipe_links_to_the_hparams():
 
 @pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
 def test_stage_has_the_contract_keys(path):
-    assert set(YAML().load(path)) >= CONTRACT
+    assert set(read_yaml(path)) >= CONTRACT
 
 
-def test_shared_blocks_are_the_same_everywhere():
-    pattern = re.compile(
-        r"^# ---- (shared: .+?) ----$(.*?)^# ---- end of shared ----$",
-        re.MULTILINE | re.DOTALL,
-    )
-    blocks = {}
-    for path in STAGES:
-        found = dict(pattern.findall(path.read_text()))
-        assert {"shared: folders", "shared: bookkeeping"} <= set(found)
-        for title, text in found.items():
-            assert blocks.setdefault(title, text) == text, (path, title)
-    for name in ("pseudo_label.yaml", "verify.yaml"):
-        text = (ROOT / "hparams" / name).read_text()
-        found = dict(pattern.findall(text))["shared: folders"]
-        expected = blocks["shared: folders"]
-        assert re.sub(r"prepared_folder: .*", "", found) == re.sub(
-            r"prepared_folder: .*", "", expected
-        )
+def test_a_key_stands_in_one_part():
+    """Parts do not override each other: what a stage has, one file says."""
+    seen = {}
+    for path in PARTS:
+        for key in YAML().load(path):
+            twins = {path.stem, seen.setdefault(key, path.stem)}
+            assert len(twins) == 1 or twins == {"ecapa", "small_ecapa"}, key
 
 
 def test_overrides_of_mini_are_keys_of_some_stage():
-    keys = set.union(*(set(YAML().load(p)) for p in STAGES))
-    keys |= set(YAML().load(ROOT / "hparams/pseudo_label.yaml"))
-    assert set(YAML().load(ROOT / "hparams/mini.yaml")) <= keys
+    keys = set.union(*(set(read_yaml(p)) for p in STAGES))
+    keys |= set(read_yaml(ROOT / "hparams/pseudo_label.yaml"))
+    assert set(read_yaml(ROOT / "hparams/mini.yaml")) <= keys
 
 
 @pytest.mark.parametrize("path", ENCODERS, ids=lambda p: p.stem)
 def test_encoder_blocks_fit_every_stage(path):
     """A key that a stage lacks would be passed over in silence."""
     for stage in STAGES:
-        assert set(YAML().load(path)) <= set(YAML().load(stage))
+        assert set(read_yaml(path)) <= set(read_yaml(stage))
 
 
-@pytest.mark.parametrize("path", [*HPARAMS, *ENCODERS], ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", [*HPARAMS, *PARTS, *ENCODERS], ids=lambda p: p.stem
+)
 def test_lines_are_short_and_booleans_plain(path):
     text = path.read_text()
     assert all(len(line) <= 80 for line in text.splitlines())
@@ -85,9 +78,7 @@ def test_lines_are_short_and_booleans_plain(path):
 def test_stage_loads_with_the_overrides_of_mini(path, tmp_path):
     mini = ROOT / "hparams/mini.yaml"
     options = ["data_folder", "encoder_folder", "label_folder"]
-    given = [
-        f"--{key}={tmp_path}" for key in options if key in YAML().load(path)
-    ]
+    given = [f"--{key}={tmp_path}" for key in options if key in read_yaml(path)]
     given += ["--lr=0.5", f"--output_folder={tmp_path}"]
     _, _, overrides = command_line.parse([str(path), str(mini), *given])
     hparams = command_line.load(str(path), overrides)

@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 from conftest import ROOT
-from ruamel.yaml import YAML
+
+from ssrl_brain.commands.command_line import read_yaml
 
 COLUMNS = (
     "Task,Dataset,Script_file,Hparam_file,Data_prep_file,Readme_file,"
@@ -30,7 +31,7 @@ def test_every_stage_has_a_row_and_files_exist():
 
 @pytest.mark.parametrize("row", ROWS, ids=STAGES)
 def test_flags_are_keys_of_the_stage(row):
-    keys = set(YAML().load(ROOT / row["Hparam_file"]))
+    keys = set(read_yaml(ROOT / row["Hparam_file"]))
     flags = shlex.split(row["test_debug_flags"])
     assert {flag[2:].partition("=")[0] for flag in flags} <= keys
     assert "--output_folder" not in row["test_debug_flags"]  # the runner's own

@@ -3,6 +3,7 @@
 import difflib
 import io
 import pydoc
+import re
 import sys
 from pathlib import Path
 
@@ -155,6 +156,45 @@ def read_yaml(path):
     return tree
 
 
+def in_order(tree):
+    """Keys behind those that they refer to, where they can be.
+
+    HyperPyYAML follows a reference to a reference only backwards.
+
+    Example
+    -------
+    >>> list(in_order(YAML().load("{a: !ref <b>/x, c: 1, b: !ref <d>, d: 2}")))
+    ['d', 'b', 'a', 'c']
+    """
+    ordered, begun = CommentedMap(), set()
+
+    def add(key):
+        if key in tree and key not in begun:
+            begun.add(key)
+            for name in references(tree[key]):
+                add(name)
+            ordered[key] = tree[key]
+
+    for key in tree:
+        add(key)
+    return ordered
+
+
+def references(node):
+    """Names of the keys that a YAML node refers to.
+
+    Example
+    -------
+    >>> list(references(YAML().load("{a: [!ref <b>/<c>], d: !new:e.F {}}")))
+    ['b', 'c']
+    """
+    if isinstance(node, (dict, list)):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from references(child)
+    elif getattr(getattr(node, "tag", None), "value", None):
+        yield from re.findall(r"<(\w+)", str(node.value))
+
+
 def _takes_value(argument):
     """Whether the next argument is this option's value: not after a flag."""
     is_flag = getattr(RunOptions, argument.removeprefix("--"), None) is False
@@ -208,6 +248,7 @@ def with_blocks(hparams_file, overrides):
     plain = {k: v for k, v in overrides.items() if k not in blocks}
     stage = read_yaml(hparams_file)
     stage.update(blocks)
+    stage = in_order(stage)
     text = io.StringIO()
     YAML().dump(stage, text)
     return text.getvalue(), plain

@@ -1,1 +1,4 @@
-"""From audio files to batches of crops."""
+"""From files to batches: tables, crops, augmentation, samplers.
+
+``prepare`` reads users' folders; nothing here knows a network.
+"""

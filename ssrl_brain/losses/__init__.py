@@ -1,1 +1,4 @@
-"""Losses as modules; their forward changes no state."""
+"""Losses of the papers, one value per utterance.
+
+They read their state and never move it; weights and means are the Brains'.
+"""

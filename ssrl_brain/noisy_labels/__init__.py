@@ -1,1 +1,4 @@
-"""Models of label noise and per-utterance memories."""
+"""Which labels to trust: memories of losses, mixtures, gates.
+
+Nothing here makes labels, or knows a true speaker.
+"""

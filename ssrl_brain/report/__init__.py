@@ -1,7 +1,8 @@
-"""The report of a run or a chain: one HTML file drawn from what was logged.
+"""One HTML file about runs and chains, drawn from what they wrote down.
 
-``runs`` and ``tables`` read folders, ``numbers`` computes what is drawn,
-``panels`` says which values of the log belong together, ``figures`` draws in
-the ``style`` of all, ``page`` is the HTML; ``overview``, ``stage`` and
-``trials`` are the chapters that ``write`` puts together.
+Nothing here computes what a log could hold. ``runs`` and ``tables`` read
+folders, ``numbers`` computes what is drawn, ``panels`` says which values of
+the log belong together, ``figures`` draws in the ``style`` of all, ``page``
+is the HTML; ``overview``, ``stage`` and ``trials`` are the chapters that
+``write`` puts together.
 """

@@ -1,0 +1,4 @@
+"""What a run needs around its steps: schedules, checkpoints, logs, health.
+
+Nothing here knows a method.
+"""

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from ssrl_brain.chains import pipeline
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.command_line import read_yaml
 from ssrl_brain.training.log import read_history
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
@@ -29,7 +30,7 @@ GIVEN = ("encoder_folder", "label_folder")
 
 def is_placeholder(yaml, key):
     """Whether a stage cannot do without a key."""
-    value = YAML().load(RECIPE / yaml).get(key)
+    value = read_yaml(RECIPE / yaml).get(key)
     return getattr(value, "tag", None) is not None
 
 

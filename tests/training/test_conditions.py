@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 from conftest import ROOT
-from ruamel.yaml import YAML
 
 from ssrl_brain.commands import train
+from ssrl_brain.commands.command_line import read_yaml
 from ssrl_brain.training import conditions
 from ssrl_brain.training.log import read_history
 
@@ -130,5 +130,5 @@ def test_before_the_first_checkpoint_anything_may_change(resume, tmp_path):
 
 def test_free_and_warned_keys_exist():
     stages = (ROOT / "hparams").glob("*.yaml")
-    keys = set.union(*(set(YAML().load(path)) for path in stages))
+    keys = set.union(*(set(read_yaml(path)) for path in stages))
     assert conditions.FREE | conditions.WARNED <= keys

@@ -1,1 +1,4 @@
-"""From folders of audio to the tables that training reads."""
+"""Reads users' folders and makes tables, trial lists and audio banks.
+
+Training reads what is made here, and never a folder that it has not checked.
+"""
