@@ -21,6 +21,7 @@ from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain.clustering.kmeans import Clusters
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.embed import embed
@@ -33,7 +34,7 @@ NUM_EMBEDDED = 9  # whole utterances, the first of which does not count
 
 def main(arguments):
     """Prints and returns what was measured."""
-    command_line.print_help(arguments, __doc__)
+    print_help(arguments, __doc__)
     own = [x for x in arguments if x.startswith("--kept=")]
     rest = [x for x in arguments if x not in own]
     kept = float(own[-1].partition("=")[2]) if own else 1.0

@@ -22,6 +22,7 @@ memory.
 """
 
 import os
+import sys
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -29,6 +30,7 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.chains import plan
+from ssrl_brain.chains.listing import listing
 from ssrl_brain.commands import command_line, label, report, train, verify
 from ssrl_brain.evaluation.tables import markdown_table
 from ssrl_brain.system.files import read_json, write_json
@@ -50,7 +52,7 @@ LABEL_METRICS = (
 
 def main(arguments):
     """Runs the chain; returns the rows of the table."""
-    command_line.print_help(arguments, __doc__)
+    show_help(arguments)
     plan_only = "--plan" in arguments
     if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--plan measures one process: leave out torchrun")
@@ -86,6 +88,20 @@ def main(arguments):
         print(markdown_table(rows + papers, title), flush=True)
         report.main([str(output)])
     return rows
+
+
+def show_help(arguments):
+    """Help, with the head of the chain where one is named; else the list."""
+    if "--help" in arguments or "-h" in arguments:
+        print(__doc__.strip(), end="\n\n")
+        chains = [a for a in arguments if a.endswith(".yaml")][:1]
+        for chain in chains:
+            text = Path(command_line.find(chain)).read_text(encoding="utf-8")
+            print(text.partition("\nname:")[0])
+        print("" if chains else f"Chains:\n\n{listing()}")
+        sys.exit(0)
+    if not arguments:
+        print(f"Chains:\n\n{listing()}\n")
 
 
 def read_command_line(arguments):

@@ -4,7 +4,6 @@ import difflib
 import io
 import pydoc
 import re
-import sys
 from pathlib import Path
 
 import speechbrain as sb
@@ -252,10 +251,3 @@ def with_blocks(hparams_file, overrides):
     text = io.StringIO()
     YAML().dump(stage, text)
     return text.getvalue(), plain
-
-
-def print_help(arguments, text):
-    """Prints a script's docstring and leaves, where ``--help`` is given."""
-    if "--help" in arguments or "-h" in arguments:
-        print(text.strip())
-        sys.exit(0)

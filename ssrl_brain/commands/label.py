@@ -21,6 +21,7 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain.clustering.kmeans import cluster_sessions
 from ssrl_brain.clustering.purify import purify
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import write_pseudo_labels
@@ -31,7 +32,7 @@ logger = get_logger(__name__)
 
 def main(arguments):
     """Writes the label folder; returns its metrics, {} without speakers."""
-    command_line.print_help(arguments, __doc__)
+    print_help(arguments, __doc__, "hparams/pseudo_label.yaml")
     hparams_file, run_options, overrides = command_line.parse(
         arguments, "hparams/pseudo_label.yaml"
     )

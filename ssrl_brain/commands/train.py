@@ -24,6 +24,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.help import print_help, stages_text
 from ssrl_brain.system.distributed import join_group
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.interrupt import after_the_step
@@ -33,7 +34,7 @@ from ssrl_brain.training.log import write_environment
 
 def main(arguments):
     """Prepares, trains and exports; returns the Brain."""
-    command_line.print_help(arguments, __doc__)
+    print_help(arguments, __doc__ + "\n" + stages_text())
     hparams_file, run_options, overrides = command_line.parse(arguments)
     join_group(run_options)
     hparams = command_line.load(hparams_file, overrides)

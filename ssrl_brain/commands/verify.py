@@ -28,6 +28,7 @@ from speechbrain.utils.distributed import (
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.preparation import read_summary
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.cache import cached_embeddings
@@ -53,7 +54,7 @@ logger = get_logger(__name__)
 
 def main(arguments):
     """Scores all prepared lists; returns metrics by name of the list."""
-    command_line.print_help(arguments, __doc__)
+    print_help(arguments, __doc__, "hparams/verify.yaml")
     hparams_file, run_options, overrides = command_line.parse(
         arguments, "hparams/verify.yaml"
     )

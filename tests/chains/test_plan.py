@@ -1,5 +1,7 @@
 """A plan of a chain: measured, printed, and nothing left behind."""
 
+import sys
+
 import pytest
 
 from ssrl_brain.chains import measure, pipeline, plan
@@ -101,7 +103,7 @@ def test_what_is_wrong_with_a_stage_is_told_in_one_line(tmp_path, monkeypatch):
     script.write_text(
         "import sys\nprint('text')\nsys.exit('error: lower --batch_size')\n"
     )
-    monkeypatch.setattr(plan, "SCRIPT", script)
+    monkeypatch.setattr(plan, "MEASURE", [sys.executable, str(script)])
     with pytest.raises(ValueError, match="^x.yaml: lower --batch_size$"):
         plan.measure(("x.yaml",))
     script.write_text(

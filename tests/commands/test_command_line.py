@@ -8,6 +8,7 @@ import torch
 from conftest import RECIPE
 
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.help import print_help
 from ssrl_brain.system import errors, process
 
 STAGE = """# comment
@@ -165,11 +166,11 @@ def test_debug_and_errors_of_programmers_keep_their_traceback():
 
 
 def test_help_is_printed_and_ends_the_program(capsys):
-    command_line.print_help(["stage.yaml"], "text")
+    print_help(["stage.yaml"], "text")
     assert capsys.readouterr().out == ""
     for flag in ("-h", "--help"):
         with pytest.raises(SystemExit) as stop:
-            command_line.print_help([flag], "\ntext\n")
+            print_help([flag], "\ntext\n")
         assert stop.value.code == 0
         assert capsys.readouterr().out == "text\n"
 

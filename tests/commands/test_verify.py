@@ -39,7 +39,7 @@ def embedded(monkeypatch):
         found.append(len(table))
         return original(encode, table, *arguments, **options)
 
-    monkeypatch.setattr("ssrl_brain.evaluation.verification.embed", counted)
+    monkeypatch.setattr("ssrl_brain.handover.encoder_folder.embed", counted)
     return found
 
 

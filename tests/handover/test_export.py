@@ -5,12 +5,12 @@ import re
 
 import pytest
 import torch
-from hyperpyyaml import resolve_references
 from speechbrain.inference.speaker import SpeakerRecognition
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN
 from speechbrain.processing.features import InputNormalization
 
+from ssrl_brain.commands.command_line import resolved_yaml
 from ssrl_brain.handover.export import export_encoder, inference_yaml
 
 TINY = {
@@ -41,9 +41,7 @@ def stage_yaml(request, repository):
     for key in ("encoder_folder", "label_folder"):
         if f"{key}: !PLACEHOLDER" in text:
             tiny[key] = "/secret/other"
-    with open(path, encoding="utf-8") as file:
-        resolved = resolve_references(file, tiny)
-    return "# made in /secret/place\n" + resolved.read()
+    return "# made in /secret/place\n" + resolved_yaml(path, tiny)
 
 
 @pytest.fixture

@@ -297,14 +297,15 @@ def test_scan_reads_speaker_and_session_off_the_path(voxceleb1):
     )
 
 
-def test_command_line(voxceleb1, tmp_path, recipe, repository):
-    command = [sys.executable, recipe / "prepare" / "voxceleb.py"]
+def test_command_line(voxceleb1, tmp_path, repository):
+    command = [sys.executable, "-m", "ssrl_brain.data.prepare.auto"]
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     done = subprocess.run(
         [
             *command,
             f"--data_folder={voxceleb1}",
             f"--prepared_folder={tmp_path / 'out'}",
+            "--layout=voxceleb",
             "--trial_lists=veri_test.txt,none.txt",
         ],
         env=environment,
