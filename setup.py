@@ -17,8 +17,28 @@ setup(
     description="Self-supervised speaker embeddings for SpeechBrain",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The ssrl_brain developers",
     license="Apache-2.0",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Multimedia :: Sound/Audio :: Speech",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    keywords="speaker verification, self-supervised learning, SpeechBrain",
     packages=find_packages(include=["ssrl_brain", "ssrl_brain.*"]),
+    # Links in the repository; a wheel holds the files themselves.
+    package_data={
+        "ssrl_brain": [
+            "recipe/hparams/*.yaml",
+            "recipe/hparams/*/*.yaml",
+            "recipe/chains/*.yaml",
+        ]
+    },
+    entry_points={"console_scripts": ["ssrl-brain = ssrl_brain.cli:console"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.7.1,<2.12",
@@ -41,6 +61,13 @@ setup(
     extras_require={
         "demo": ["espeakng-loader"],
         "tensorboard": ["tensorboard"],
-        "test": ["pytest", "hypothesis", "ruff", "POT", "espeakng-loader"],
+        "test": [
+            "pytest",
+            "hypothesis",
+            "ruff",
+            "POT",
+            "espeakng-loader",
+            "setuptools>=70.1",  # builds the wheel that a test installs
+        ],
     },
 )

@@ -17,7 +17,6 @@ VERBS = {
     "pipeline": "chains.pipeline",
     "report": "commands.report",
     "publish": "commands.publish",
-    "convert": "commands.convert",
     "chains": "chains.listing",
 }
 

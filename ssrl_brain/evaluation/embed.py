@@ -1,5 +1,7 @@
 """Embeddings of whole utterances, in the order of a table."""
 
+import os
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -63,7 +65,7 @@ class _WholeUtterances(torch.utils.data.Dataset):
         rows = self.batches[number]
         waves = [
             read_whole(
-                f"{self.data_folder}/{self.table.paths[int(row)]}",
+                os.path.join(self.data_folder, self.table.paths[int(row)]),
                 self.table.num_frames[row],
                 self.table.sample_rates[row],
                 self.sample_rate,
