@@ -1,9 +1,13 @@
 """Rooms of the package: imports go downwards only, and no circle is closed."""
 
 import ast
+import re
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from ssrl_brain.cli import VERBS
 
 PACKAGE = ROOT / "ssrl_brain"
 # From top to bottom; rooms of one line do not know each other.
@@ -54,14 +58,21 @@ def module_of(name):
 
 
 def graph():
-    """Imported modules by module."""
-    return {
+    """Imported modules by module; the console command names its own."""
+    edges = {
         path.relative_to(PACKAGE): {
             found for name in imports(path) if (found := module_of(name))
         }
         for path in sorted(PACKAGE.rglob("*.py"))
         if path != PACKAGE / "__init__.py"
     }
+    verbs = {module_of(f"ssrl_brain.{name}") for name in VERBS.values()}
+    edges[Path("cli.py")] |= verbs
+    # A stage YAML names its Brain, which ``train`` then calls.
+    edges[Path("commands/train.py")] |= {
+        path for path in edges if path.parts[0] == "brains"
+    }
+    return edges
 
 
 def room(path):
@@ -97,3 +108,38 @@ def test_no_module_comes_back_to_itself():
 
     for path in edges:
         visit(path, ())
+
+
+def reduced():
+    """(room, room) of imports between rooms that no longer way implies."""
+    direct = {name: set() for name in FLOOR}
+    for path, others in graph().items():
+        direct[room(path)] |= {room(other) for other in others} - {room(path)}
+
+    def below(name):
+        return set().union(*(({x} | below(x)) for x in direct[name]))
+
+    return {
+        (above, other)
+        for above, others in direct.items()
+        for other in others
+        if not any(other in below(x) for x in others - {other})
+    }
+
+
+def test_the_drawing_shows_the_imports():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", text, re.M))
+    expected = reduced()
+    lines = "\n".join(f"    {a} --> {b}" for a, b in sorted(expected))
+    assert drawn == expected, f"docs/architecture.md should draw\n{lines}"
+
+
+def test_equations_are_in_the_files_that_the_page_names():
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .+ \| `(\S+\.py)` \| (.+) \|$", text, re.M)
+    assert len(rows) >= 25
+    for file, names in rows:
+        source = (PACKAGE / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)", names):
+            assert re.search(rf"(def|class) {name}\b", source), (file, name)
