@@ -54,7 +54,7 @@ def options(words):
     }
 
 
-def keys_of(script, yamls):
+def keys_of(script, yamls, own_files):
     """Keys that a script takes with these YAMLs."""
     if script.name == "pipeline.py":
         chain = YAML(typ="safe").load(RECIPE / yamls[0])
@@ -69,6 +69,10 @@ def keys_of(script, yamls):
         if "command_line.parse(" not in source:
             return keys | {"help"}
     for name in yamls:
+        if name in own_files:
+            own = YAML().load(own_files[name])
+            keys |= set(own) | set(read_yaml(RECIPE / own["inherit"]))
+            continue
         keys |= set(read_yaml(RECIPE / name))
     return keys | RUN_OPTIONS
 
@@ -109,7 +113,7 @@ def check(words, own_files, last):
     yamls = [w for w in after if w.endswith(".yaml") and w[0] != "-"]
     for name in yamls:
         assert (RECIPE / name).is_file() or name in own_files, name
-    unknown = options(after) - keys_of(script, yamls)
+    unknown = options(after) - keys_of(script, yamls, own_files)
     assert not unknown, f"{script.name}: {unknown}"
     return [w for w in words if not w.startswith("--")]
 
@@ -130,7 +134,11 @@ def check_other(words):
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_commands_name_what_exists(page):
     text = page.read_text(encoding="utf-8")
-    own_files = set(re.findall(r"^# (\S+\.yaml)$", text, re.M))
+    own_files = {
+        found[1]: block
+        for block in fences(text, "yaml")
+        if (found := re.match(r"# (\S+\.yaml)\n", block))
+    }
     last = []
     for words in commands(text):
         last = check(words, own_files, last)
@@ -145,7 +153,10 @@ def test_every_option_is_one_of_something(page):
     for path in [*RECIPE.rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
         source = logic(path)
         known |= set(re.findall(r'"--([a-z_-]+)[="]', source))
-    found = re.findall(r"--([a-z]\w+)", page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    for block in fences(text, "yaml"):
+        known |= set(YAML().load(block))
+    found = re.findall(r"--([a-z]\w+)", text)
     assert set(found) <= known
 
 
@@ -169,7 +180,7 @@ def test_wrong_commands_are_found():
         ("rm -r /", "unknown"),
     ]:
         with pytest.raises((AssertionError, FileNotFoundError), match=message):
-            check(shlex.split(line), set(), [])
+            check(shlex.split(line), {}, [])
 
 
 def test_code_of_the_pages_is_checked_by_someone():
@@ -177,7 +188,7 @@ def test_code_of_the_pages_is_checked_by_someone():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         kinds = {kind for kind, _ in FENCE.findall(text)}
-        assert kinds <= {"", "python", "yaml"}, page
+        assert kinds <= {"", "python", "yaml", "mermaid"}, page
         if "python" in kinds:
             assert page.name in ("use.md", "README.md") and page.parent in (
                 ROOT,

@@ -41,7 +41,8 @@ def folder(start, tmp_path, monkeypatch):
 def test_every_block_runs_as_it_stands(folder, repository, start, command):
     text = (repository / "docs/use.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-    assert len(blocks) == 6 and "ssrl_brain" not in "".join(blocks)
+    with_package = [block for block in blocks if "ssrl_brain" in block]
+    assert len(blocks) >= 7 and with_package == blocks[-1:]
     # an untrained encoder scores all voices high
     code = "\n".join(blocks).replace("threshold = 0.4\n", "threshold = 0.999\n")
     found = {}
@@ -66,6 +67,11 @@ def test_every_block_runs_as_it_stands(folder, repository, start, command):
     ]
     groups = found["groups"]
     assert groups[0] == groups[1] != groups[2]
+
+    # the last block: with this package
+    labels = found["clusters"].labels
+    assert labels[0] == labels[1] != labels[2]
+    assert found["result"]["scores"][1] == pytest.approx(score.item(), abs=1e-5)
 
 
 def test_scores_are_those_of_verify(folder, start, command, repository):

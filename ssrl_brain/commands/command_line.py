@@ -113,7 +113,7 @@ def find(path, beside=None):
     )
 
 
-def read_yaml(path):
+def read_yaml(path, heirs=()):
     r"""A YAML file with what it inherits: a tree in which tags are kept.
 
     ``inherit: dino.yaml`` (or a list of files, beside it or shipped) puts the
@@ -124,6 +124,8 @@ def read_yaml(path):
     Arguments
     ---------
     path : str or Path
+    heirs : tuple of Path
+        Files that inherit this one.
 
     Returns
     -------
@@ -145,10 +147,13 @@ def read_yaml(path):
     own = YAML().load(Path(path)) or CommentedMap()
     if not isinstance(own, CommentedMap):
         raise ValueError(f"{path} must hold lines of `key: value`")
-    bases = own.pop("inherit", None) or []
+    bases, own_file = own.pop("inherit", None) or [], Path(path).resolve()
     tree = CommentedMap()
     for base in [bases] if isinstance(bases, str) else bases:
-        tree.update(read_yaml(find(base, Path(path).parent)))
+        file = Path(find(base, Path(path).parent)).resolve()
+        if file in (own_file, *heirs):
+            raise ValueError(f"{file} inherits itself")
+        tree.update(read_yaml(file, (own_file, *heirs)))
     if not tree:
         return own
     tree.update(own)

@@ -130,6 +130,41 @@ def test_ctrl_c_is_one_line_and_the_status_of_shells(arguments, capsys):
     assert told.count("\n") == 1 and "the same command goes on" in told
 
 
+STAGE_OF_ITS_OWN = """
+inherit: hparams/contrastive.yaml
+output_folder: !ref results/softer/<seed>
+softness: 0.2
+contrastive_loss: !new:ssrl_brain.losses.contrastive.NTXentLoss
+    temperature: !ref <softness>
+"""
+
+
+def test_a_stage_inherits_and_takes_every_key(files):
+    (files / "softer.yaml").write_text(STAGE_OF_ITS_OWN)
+    given = ["--data_folder=x", "--softness=0.3", "--emb_dim=24", "--seed=7"]
+    stage, _, overrides = command_line.parse(["softer.yaml", *given])
+    hparams = command_line.load(stage, overrides)
+    assert hparams["contrastive_loss"].temperature == 0.3
+    assert hparams["embedding_model"].fc.conv.out_channels == 24
+    assert hparams["output_folder"] == "results/softer/7"
+    assert hparams["batch_size"] == 256
+    with pytest.raises(ValueError, match="did you mean --softness"):
+        command_line.parse(["softer.yaml", "--softnes=1"])
+
+
+def test_inheriting_what_is_not_there_names_it(files):
+    (files / "own.yaml").write_text("inherit: dinosaur.yaml\n")
+    with pytest.raises(FileNotFoundError, match="dinosaur.yaml does not exist"):
+        command_line.parse(["own.yaml"])
+
+
+def test_a_file_that_inherits_itself_is_told(files):
+    (files / "a.yaml").write_text("inherit: b.yaml\n")
+    (files / "b.yaml").write_text("inherit: a.yaml\n")
+    with pytest.raises(ValueError, match="a.yaml inherits itself"):
+        command_line.parse(["a.yaml"])
+
+
 def test_a_broken_yaml_is_told_in_one_line(files):
     (files / "stage.yaml").write_text("a: [1\nb: 2\n")
     with pytest.raises(SystemExit) as stop, errors.one_line_errors([]):
