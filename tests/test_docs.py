@@ -10,6 +10,7 @@ from conftest import RECIPE, ROOT
 from ruamel.yaml import YAML
 from speechbrain.utils.run_opts import RunOptions
 
+from ssrl_brain.cli import VERBS
 from ssrl_brain.commands.command_line import read_yaml
 
 PAGES = [
@@ -20,7 +21,9 @@ PAGES = [
 ]
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-INLINE = re.compile(r"`((?:python|torchrun|make|OMP_NUM_THREADS)\s[^`]+)`")
+INLINE = re.compile(
+    r"`((?:python|torchrun|make|ssrl-brain|OMP_NUM_THREADS)\s[^`]+)`"
+)
 RUN_OPTIONS = set(vars(RunOptions())) | {"help"}
 TORCHRUN = {"standalone", "nproc_per_node", "nnodes"}
 DEFAULT_YAML = {
@@ -102,6 +105,12 @@ def check(words, own_files, last):
     if words[0] in ("make", "cd", "pip", "find"):
         check_other(words)
         return last
+    if words[0] == "ssrl-brain":
+        assert words[1] in VERBS, words[1]
+        if words[1] == "chains" or words[2:] == ["--help"]:
+            return last
+        script = {"label": "pseudo_label"}.get(words[1], words[1])
+        words = ["python", f"{script}.py", *words[2:]]
     if words[:2] == ["python", "-m"]:
         assert find_spec(words[2]), words[2]
         return last
@@ -176,6 +185,8 @@ def test_wrong_commands_are_found():
         ("python pipeline.py chains/mini.yaml --cropp=3", "cropp"),
         ("python publish.py --token=x", "token"),
         ("torchrun --nodes=2 train.py hparams/dino.yaml", "nodes"),
+        ("ssrl-brain tarin hparams/dino.yaml", "tarin"),
+        ("ssrl-brain train hparams/dino.yaml --epoch=3", "epoch"),
         ("make coffee", "coffee"),
         ("rm -r /", "unknown"),
     ]:

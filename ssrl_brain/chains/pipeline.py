@@ -98,6 +98,9 @@ def show_help(arguments):
         for chain in chains:
             text = Path(command_line.find(chain)).read_text(encoding="utf-8")
             print(text.partition("\nname:")[0])
+            steps = YAML(typ="safe").load(text)["steps"]
+            for stage in dict.fromkeys(step["train"] for step in steps):
+                print(f"\nKeys: those of `ssrl-brain train {stage} --help`")
         print("" if chains else f"Chains:\n\n{listing()}")
         sys.exit(0)
     if not arguments:
