@@ -1,9 +1,12 @@
 """Folders of a command: looked at before any work, its own while it runs."""
 
 import contextlib
+import io
 import os
 
+from hyperpyyaml import resolve_references
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
 from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain.commands import command_line
@@ -49,7 +52,8 @@ def checked(hparams_file, overrides, kinds):
     for name, kind in kinds.items():
         key, _, part = name.partition("/")
         if given.get(key):
-            outputs.append(Output(key, os.path.join(given[key], part), kind))
+            path = os.path.join(given[key], part) if part else given[key]
+            outputs.append(Output(key, path, kind))
     written = {output.key for output in outputs}
     inputs = {k: given.get(k) for k in INPUTS if k not in written}
     save = given.get("checkpoints_dir")
@@ -69,17 +73,28 @@ def folders_of(hparams_file, overrides):
     >>> found["export_folder"], found["noise_folder"], found["checkpoints_dir"]
     ('x/export', None, 'x/save')
     """
-    text = command_line.resolved_yaml(hparams_file, overrides)
-    tree = YAML().load(text)
-    values = {k: v for k, v in tree.items() if str(k).endswith("_folder")}
-    checkpointer = tree.get("checkpointer")
+    stage = command_line.read_yaml(hparams_file)
+    stage.update(overrides)
+    checkpointer = stage.get("checkpointer")
     if isinstance(checkpointer, dict):
-        values["checkpoints_dir"] = checkpointer.get("checkpoints_dir")
+        stage["checkpoints_dir"] = checkpointer.get("checkpoints_dir")
+    names = ["checkpoints_dir", *(k for k in stage if k.endswith("_folder"))]
+    needed = CommentedMap()
+    for name in names:  # grows by what it refers to
+        if name in stage and name not in needed:
+            needed[name] = stage[name]
+            names += command_line.references(stage[name])
+            if getattr(stage[name], "tag", None) and "!PLACEHOLDER" in str(
+                stage[name].tag.value
+            ):
+                needed[name] = None
+    text = io.StringIO()
+    YAML().dump(command_line.in_order(needed), text)
+    resolved = YAML().load(resolve_references(text.getvalue()).read())
     return {
-        key: None
-        if value is None or getattr(value, "tag", None) is not None
-        else str(value)
-        for key, value in values.items()
+        name: None if value is None else str(value)
+        for name, value in resolved.items()
+        if name.endswith(("_folder", "_dir"))
     }
 
 
