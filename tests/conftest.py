@@ -1,5 +1,7 @@
 """Fixtures shared by all tests."""
 
+import hashlib
+import os
 import pathlib
 import sys
 
@@ -20,6 +22,19 @@ for name, module in list(sys.modules.items()):
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RECIPE = ROOT / "recipes" / "VoxCeleb" / "ssrl"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/training")]
+
+
+def state_of(root):
+    """Everything below a folder: names, kinds, times, contents."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content = ""
+        if path.is_file() and not path.is_symlink():
+            with open(path, "rb") as file:
+                content = hashlib.file_digest(file, "md5").hexdigest()
+        found[os.fsencode(path)] = (status.st_mode, status.st_mtime_ns, content)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Dirty data: nothing stops, everything is reported, nothing is touched."""
 
 import csv
-import hashlib
 import os
 import pathlib
 import re
@@ -13,7 +12,7 @@ import dirty
 import numpy as np
 import pytest
 import soundfile
-from conftest import ROOT
+from conftest import ROOT, state_of
 from speechbrain.utils.checkpoints import Checkpointer
 
 from ssrl_brain.commands import train
@@ -25,19 +24,6 @@ from ssrl_brain.training.log import read_history
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="needs names that other systems refuse"
 )
-
-
-def state_of(root):
-    """Everything below a folder: names, kinds, times, contents."""
-    found = {}
-    for path in sorted(root.rglob("*")):
-        status = path.lstat()
-        content = ""
-        if path.is_file() and not path.is_symlink():
-            with open(path, "rb") as file:
-                content = hashlib.file_digest(file, "md5").hexdigest()
-        found[os.fsencode(path)] = (status.st_mode, status.st_mtime_ns, content)
-    return found
 
 
 @pytest.fixture(scope="module")

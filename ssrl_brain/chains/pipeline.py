@@ -21,6 +21,7 @@ stage are run, and the plan says what would run, for how long and in how much
 memory.
 """
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -31,9 +32,18 @@ from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.chains import plan
 from ssrl_brain.chains.listing import listing
-from ssrl_brain.commands import command_line, label, report, train, verify
+from ssrl_brain.commands import (
+    claims,
+    command_line,
+    label,
+    report,
+    train,
+    verify,
+)
 from ssrl_brain.evaluation.tables import markdown_table
+from ssrl_brain.report.write import refuse_to_overwrite
 from ssrl_brain.system.files import read_json, write_json
+from ssrl_brain.system.folders import Output, check
 from ssrl_brain.training.log import read_history
 
 logger = get_logger(__name__)
@@ -61,8 +71,9 @@ def main(arguments):
     chain = YAML(typ="safe").load(Path(chain_file))
     chain["overrides"] = chain.get("overrides", []) + yamls
     output = Path(options.pop("output_folder", f"results/{chain['name']}"))
+    given = dict(options)
     if "data_folder" not in options:
-        options |= make_corpus(chain, output / "corpus", options)
+        options |= corpus_options(chain, output / "corpus", options)
     check_keys(chain, options)
     title = chain.get("title", "")
     paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
@@ -70,17 +81,23 @@ def main(arguments):
         Step(step, chain, output, options, run_options)
         for step in chain["steps"]
     ]
-    if plan_only:
-        print(plan.plan(runners), flush=True)
-        return []
-    rows = []
-    for runner in runners:
-        rows.append(runner.result())
-        if if_main_process():
-            write_json(
-                output / "metrics.json",
-                {"title": title, "stages": rows, "paper": paper},
-            )
+    outputs = check_folders(output, given, runners)
+    with contextlib.ExitStack() as held:
+        if not plan_only:
+            run_on_main(claims.take, args=[held, outputs])
+        if "data_folder" not in given:
+            make_corpus(output / "corpus", chain["corpus"])
+        if plan_only:
+            print(plan.plan(runners), flush=True)
+            return []
+        rows = []
+        for runner in runners:
+            rows.append(runner.result())
+            if if_main_process():
+                write_json(
+                    output / "metrics.json",
+                    {"title": title, "stages": rows, "paper": paper},
+                )
     if if_main_process():
         papers = [
             {"name": f"{name} (paper)", **row} for name, row in paper.items()
@@ -140,10 +157,20 @@ RUN_OPTIONS = {
 }
 
 
-def make_corpus(chain, folder, options):
-    """Synthetic corpus of a chain; returns the options that point to it."""
+def corpus_options(chain, folder, options):
+    """Options that point to the synthetic corpus of a chain."""
     if "corpus" not in chain:
         raise ValueError("give --data_folder=/path/to/voxceleb")
+    return {
+        "data_folder": str(folder / "voxceleb"),
+        "trial_lists": options.get("trial_lists", "veri_test.txt"),
+        "noise_folder": str(folder / "musan"),
+        "rir_folder": str(folder / "RIRS_NOISES"),
+    }
+
+
+def make_corpus(folder, numbers):
+    """Makes the synthetic corpus of a chain, unless it is there."""
     try:
         from ssrl_brain.data.prepare import synthvox
     except ImportError:
@@ -152,14 +179,8 @@ def make_corpus(chain, folder, options):
         ) from None
     run_on_main(
         synthvox.make_corpus,
-        kwargs={"folder": str(folder), **chain["corpus"]},
+        kwargs={"folder": str(folder), **numbers},
     )
-    return {
-        "data_folder": str(folder / "voxceleb"),
-        "trial_lists": options.get("trial_lists", "veri_test.txt"),
-        "noise_folder": str(folder / "musan"),
-        "rir_folder": str(folder / "RIRS_NOISES"),
-    }
 
 
 def yaml_keys(path):
@@ -180,6 +201,22 @@ def check_keys(chain, options):
         raise ValueError(
             f"this chain needs --{missing[0]}=...{command_line.HINTS[missing[0]]}"
         )
+
+
+def check_folders(output, options, runners):
+    """What no step may write is told before the first one runs.
+
+    Returns
+    -------
+    list of Output
+        The chain's own folder.
+    """
+    outputs = [Output("output_folder", str(output), "chain")]
+    check({key: options.get(key) for key in claims.INPUTS}, outputs)
+    refuse_to_overwrite(output / "report.html")
+    for runner in runners:
+        runner.check_folders()
+    return outputs
 
 
 class Step:
@@ -229,45 +266,87 @@ class Step:
                     f"{self.folder} was made with another {changed[0]}: "
                     "delete that folder or give another --output_folder"
                 )
-            logger.info("%s: finished before, skipped", self.name)
-            return done["row"]
+            gone = self.missing()
+            if not gone:
+                logger.info("%s: finished before, skipped", self.name)
+                return done["row"]
+            logger.warning("%s: done again, for %s is gone", self.name, gone[0])
         logger.info("%s: %s", self.name, self.yaml)
-        row = self.run()
+        row = self.run(done and done["row"])
         if if_main_process():
             write_json(
                 self.folder / "done.json", {"options": given, "row": row}
             )
         return row
 
-    def run(self):
-        """Trains, verifies, clusters."""
-        self.call(train.main, self.yaml, {"output_folder": self.folder})
-        row = {"name": self.name}
-        history = read_history(self.folder)
-        row["seconds"] = round(sum(r["seconds"] for r in history), 1)
-        last = history[-1] if history else {}
-        row |= {key: last[key] for key in self.logged if key in last}
+    def parts(self):
+        """(what makes a part of the row, its script, YAML and options, and
+        the files that it leaves), in order."""
         own = {"encoder_folder": self.folder / "export"}
+        trained = ["export/hyperparams.yaml", "export/embedding_model.ckpt"]
+        labels = ["pseudo_labels.csv", "centroids.npy", "source.json"]
+        if plan.makes_labels(self):
+            trained += [f"labels/{name}" for name in labels]
+        options = {"output_folder": self.folder}
+        yield self.train, train, self.yaml, options, trained
         if self.options.get("trial_lists"):
-            lists = self.call(
-                verify.main,
-                "hparams/verify.yaml",
-                {**own, "output_folder": self.folder / "verify"},
-            )
-            for number, (name, metrics) in enumerate(lists.items()):
-                suffix = f"_{name}" if number else ""
-                row |= {k + suffix: metrics[k] for k in VERIFICATION_METRICS}
-        if (self.folder / "labels").is_dir():  # made by the stage itself
-            labels = history[-1]
-        elif not self.clusters:
-            labels = {}
-        else:
-            labels = self.call(
-                label.main,
-                "hparams/pseudo_label.yaml",
-                {**own, "label_folder": self.folder / "clusters"},
-            )
-        return row | {k: labels[k] for k in LABEL_METRICS if k in labels}
+            yaml = "hparams/verify.yaml"
+            options = {**own, "output_folder": self.folder / "verify"}
+            yield self.verify, verify, yaml, options, ["verify/metrics.json"]
+        if self.clusters and not plan.makes_labels(self):
+            yaml = "hparams/pseudo_label.yaml"
+            options = {**own, "label_folder": self.folder / "clusters"}
+            files = [f"clusters/{name}" for name in labels]
+            yield self.cluster, label, yaml, options, files
+
+    def is_missing(self, files):
+        """Whether any of the files that a part leaves is not there."""
+        return any(not (self.folder / name).is_file() for name in files)
+
+    def missing(self):
+        """Paths of what a finished step has left and is gone."""
+        left = [name for *_, files in self.parts() for name in files]
+        paths = [self.folder / name for name in left]
+        return [path for path in paths if not path.is_file()]
+
+    def check_folders(self):
+        """Refuses what a part that is to be done must not write."""
+        finished = (self.folder / "done.json").is_file()
+        for _, script, yaml, options, files in self.parts():
+            if not finished or self.is_missing(files):
+                file, _, overrides = command_line.parse(
+                    self.arguments(yaml, options)
+                )
+                claims.checked(file, overrides, script.WRITTEN)
+
+    def run(self, done=None):
+        """Trains, verifies, clusters; of a finished step, what is missing."""
+        row = {"name": self.name, **(done or {})}
+        for make, script, yaml, options, files in self.parts():
+            if done is None or self.is_missing(files):
+                row |= make(self.call(script.main, yaml, options))
+        if plan.makes_labels(self):
+            row |= self.cluster(read_history(self.folder)[-1])
+        return row
+
+    def train(self, brain):
+        """Figures of the training."""
+        history = read_history(self.folder)
+        row = {"seconds": round(sum(r["seconds"] for r in history), 1)}
+        last = history[-1] if history else {}
+        return row | {key: last[key] for key in self.logged if key in last}
+
+    def verify(self, lists):
+        """Figures of the trial lists, of which the first has no suffix."""
+        return {
+            key + (f"_{name}" if number else ""): metrics[key]
+            for number, (name, metrics) in enumerate(lists.items())
+            for key in VERIFICATION_METRICS
+        }
+
+    def cluster(self, labels):
+        """Figures of pseudo labels."""
+        return {k: labels[k] for k in LABEL_METRICS if k in labels}
 
     def call(self, function, yaml, options):
         """A script's main, with the options that its YAML has."""

@@ -4,6 +4,7 @@ python pipeline.py chains/ssrl.yaml --data_folder=/data/voxceleb --plan
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -39,7 +40,7 @@ def plan(steps):
     rows, seconds, measured = [], 0.0, {}
     drops = [float(step.options.get("drop_fraction", 0)) for step in steps]
     for step, dropped in zip(steps, [0.0, *drops], strict=False):
-        if (step.folder / "done.json").is_file():
+        if (step.folder / "done.json").is_file() and not step.missing():
             rows.append({"step": step.name, "YAML": "finished before"})
             continue
         uses_labels = "label_folder" in step.options
@@ -77,9 +78,38 @@ def measure(command):
         text=True,
     )
     if result.returncode:
-        told = result.stderr.strip().splitlines() or ["it was killed"]
-        raise ValueError(f"{command[0]}: {told[-1].removeprefix('error: ')}")
-    return json.loads(result.stdout.strip().splitlines()[-1])
+        raise ValueError(f"{command[0]}: {reason(result)}")
+    lines = result.stdout.strip().splitlines()
+    return json.loads(next(x for x in reversed(lines) if x.startswith("{")))
+
+
+def reason(result):
+    """Why a process failed; all that it said where it does not tell.
+
+    Its own line need not be the last: other processes and libraries may
+    print when they end.
+
+    Arguments
+    ---------
+    result : subprocess.CompletedProcess
+
+    Example
+    -------
+    >>> told = "error: lower --lr\\nresource_tracker: leaked"
+    >>> reason(subprocess.CompletedProcess("x", 1, stderr=told))
+    'lower --lr'
+    >>> reason(subprocess.CompletedProcess("x", -9, stderr=""))
+    'measuring it was ended by SIGKILL, for want of memory?'
+    """
+    if result.returncode < 0:
+        name = signal.Signals(-result.returncode).name
+        return f"measuring it was ended by {name}, for want of memory?"
+    lines = result.stderr.splitlines()
+    told = [x for x in lines if x.startswith("error: ")]
+    if told:
+        return told[-1].removeprefix("error: ")
+    print(result.stderr, file=sys.stderr)
+    return "measuring it failed, see above"
 
 
 def step_row(step, measured):

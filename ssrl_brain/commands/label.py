@@ -20,7 +20,7 @@ from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.clustering.kmeans import cluster_sessions
 from ssrl_brain.clustering.purify import purify
-from ssrl_brain.commands import command_line
+from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
@@ -28,6 +28,8 @@ from ssrl_brain.handover.label_folder import write_pseudo_labels
 from ssrl_brain.system.distributed import join_group
 
 logger = get_logger(__name__)
+
+WRITTEN = {"label_folder": "labels", "prepared_folder": "prepared"}
 
 
 def main(arguments):
@@ -37,8 +39,14 @@ def main(arguments):
         arguments, "hparams/pseudo_label.yaml"
     )
     join_group(run_options)
+    with claims.claimed(hparams_file, overrides, WRITTEN) as held:
+        return label(hparams_file, run_options, overrides, held)
+
+
+def label(hparams_file, run_options, overrides, held):
+    """What ``main`` does once the folders are its own."""
     hparams = command_line.load(hparams_file, overrides)
-    run_on_main(hparams["prepare"])
+    run_on_main(hparams["prepare"], kwargs={"hold": held})
     table = Utterances.from_csv(hparams["table_csv"])
     check_num_clusters(hparams, table)
     encoder = ExportedEncoder(

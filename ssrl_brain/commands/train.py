@@ -23,7 +23,7 @@ from pathlib import Path
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 
-from ssrl_brain.commands import command_line
+from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help, stages_text
 from ssrl_brain.system.distributed import join_group
 from ssrl_brain.system.files import write_text
@@ -31,18 +31,31 @@ from ssrl_brain.system.interrupt import after_the_step
 from ssrl_brain.training import conditions
 from ssrl_brain.training.log import write_environment
 
+WRITTEN = {
+    "output_folder": "run",
+    "export_folder": "encoder",
+    "exported_label_folder": "labels",
+    "prepared_folder": "prepared",
+}
+
 
 def main(arguments):
     """Prepares, trains and exports; returns the Brain."""
     print_help(arguments, __doc__ + "\n" + stages_text())
     hparams_file, run_options, overrides = command_line.parse(arguments)
     join_group(run_options)
+    with claims.claimed(hparams_file, overrides, WRITTEN) as held:
+        return train(hparams_file, run_options, overrides, held)
+
+
+def train(hparams_file, run_options, overrides, held):
+    """What ``main`` does once the folders are its own."""
     hparams = command_line.load(hparams_file, overrides)
     now = conditions.conditions(
         *command_line.with_blocks(hparams_file, overrides), run_options
     )
     conditions.check(hparams, now)
-    run_on_main(hparams["prepare"])
+    run_on_main(hparams["prepare"], kwargs={"hold": held})
     now["banks"] = conditions.banks(hparams["prepared_folder"])
     conditions.check(hparams, {"banks": now["banks"]})
     hparams["initialise"]()

@@ -17,7 +17,7 @@ Embeddings are kept in the output folder and used again as long as encoder and
 audio are the same. Several ranks (torchrun) share the work.
 """
 
-import shutil
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from speechbrain.utils.distributed import (
 )
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.commands import command_line
+from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.preparation import read_summary
 from ssrl_brain.data.utterances import Utterances
@@ -47,9 +47,19 @@ from ssrl_brain.evaluation.verification import (
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import read_embeddings, read_pseudo_labels
 from ssrl_brain.system.distributed import join_group
-from ssrl_brain.system.files import write_json, write_text
+from ssrl_brain.system.files import write_json
+from ssrl_brain.system.folders import atomic_folder, remove
 
 logger = get_logger(__name__)
+
+SCORES = ("scores", "scores_as_norm")
+WRITTEN = {
+    "output_folder": "verification",
+    "cache_folder": "cache",
+    "prepared_folder": "prepared",
+    **{f"output_folder/{name}": "scores" for name in SCORES},
+    **{f"cache_folder/{name}": "embeddings" for name in ("test", "cohort")},
+}
 
 
 def main(arguments):
@@ -59,8 +69,14 @@ def main(arguments):
         arguments, "hparams/verify.yaml"
     )
     join_group(run_options)
+    with claims.claimed(hparams_file, overrides, WRITTEN) as held:
+        return verify(hparams_file, run_options, overrides, held)
+
+
+def verify(hparams_file, run_options, overrides, held):
+    """What ``main`` does once the folders are its own."""
     hparams = command_line.load(hparams_file, overrides)
-    run_on_main(hparams["prepare"])
+    run_on_main(hparams["prepare"], kwargs={"hold": held})
     lists = trial_lists(hparams["prepared_folder"])
     if not lists:
         raise ValueError("no trial list: give --trial_lists=/path/to/list.txt")
@@ -79,15 +95,22 @@ def main(arguments):
         embeddings, range(len(table)), *cohort
     )
     folder = Path(hparams["output_folder"])
-    for name in ("scores", "scores_as_norm"):  # of an earlier run
-        shutil.rmtree(folder / name, ignore_errors=True)
-    metrics = {
-        path.stem: {
-            **score_list(path, table, embeddings, statistics, hparams),
-            "encoder": encoder.fingerprint(),
+    with contextlib.ExitStack() as whole:
+        kept = [
+            whole.enter_context(atomic_folder(folder / name, "scores"))
+            for name in SCORES[: 1 + (statistics is not None)]
+        ]
+        metrics = {
+            path.stem: {
+                **score_list(
+                    path, table, embeddings, statistics, hparams, kept
+                ),
+                "encoder": encoder.fingerprint(),
+            }
+            for path in lists
         }
-        for path in lists
-    }
+    if statistics is None:  # of an earlier run
+        remove(folder / SCORES[1], "scores")
     write_json(folder / "metrics.json", metrics)
     rows = [verification_row(*item) for item in metrics.items()]
     print(markdown_table(rows), flush=True)
@@ -132,8 +155,8 @@ def read_cohort(encoder, hparams):
     return means, hparams["cohort_top"]
 
 
-def score_list(path, table, embeddings, statistics, hparams):
-    """Metrics of one list; writes its score files."""
+def score_list(path, table, embeddings, statistics, hparams, folders):
+    """Metrics of one list; writes its score files, one in each folder."""
     trials = load_trials(path, table)
     repeated = trials.repeated()
     if len(repeated):
@@ -144,8 +167,7 @@ def score_list(path, table, embeddings, statistics, hparams):
             "as often as they stand there"
         )
     scores = score_trials(embeddings, trials.enrol, trials.test)
-    folder = Path(hparams["output_folder"])
-    write_scores(folder / "scores" / path.name, scores, trials, table)
+    write_scores(folders[0] / path.name, scores, trials, table)
     metrics = figures(scores, trials, table, hparams)
     counts = read_summary(hparams["prepared_folder"])["counts"]
     metrics["trials"] = {
@@ -158,8 +180,7 @@ def score_list(path, table, embeddings, statistics, hparams):
         scores = adaptive_s_norm(
             scores, statistics[trials.enrol], statistics[trials.test]
         )
-        target = folder / "scores_as_norm" / path.name
-        write_scores(target, scores, trials, table)
+        write_scores(folders[1] / path.name, scores, trials, table)
         metrics["as_norm"] = figures(scores, trials, table, hparams)
     return metrics
 
@@ -192,4 +213,4 @@ def write_scores(path, scores, trials, table):
             strict=True,
         )
     )
-    write_text(path, "".join(lines))
+    path.write_text("".join(lines), encoding="utf-8")

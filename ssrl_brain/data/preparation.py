@@ -2,6 +2,7 @@
 and the summary that tells whether a prepared folder is still right.
 """
 
+import contextlib
 import csv
 import multiprocessing
 import multiprocessing.connection
@@ -15,8 +16,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ssrl_brain.data.audio_files import printable
 from ssrl_brain.system.files import read_json, write_json
+from ssrl_brain.system.locks import reading
+from ssrl_brain.system.ours import MARKER, mark
 
 SUMMARY = "prepared.json"  # written last: its presence says "finished"
 
@@ -177,19 +179,28 @@ def is_current(folder, made_from):
     return all(present.get(k) == v for k, v in summary["files"].items())
 
 
-def refuse_foreign_files(folder):
-    """Raises ValueError if a folder holds what preparation did not write."""
-    folder = pathlib.Path(os.path.realpath(folder))
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"prepared_folder {folder} is a file, not a folder")
-    own = {SUMMARY, *read_summary(folder).get("files", {})}
-    foreign = sorted(
-        path
-        for path in set(files_below(folder)) - own
-        if not path.rsplit("/", 1)[-1].startswith(".")
-    )
-    if foreign:
-        raise ValueError(
-            f"prepared_folder {folder} holds {printable(foreign[0])}, which"
-            " preparation did not write: remove it or choose another folder"
-        )
+def keep_current(folder, made_from, hold):
+    """Whether a folder is current; from then on nobody may replace it.
+
+    Arguments
+    ---------
+    folder, made_from
+        See ``is_current``.
+    hold : contextlib.ExitStack or None
+        Holds the lock for as long as the folder is used; None: no lock.
+    """
+    if not is_current(folder, made_from):
+        return False
+    if hold is None:
+        return True
+    marker = pathlib.Path(folder, MARKER)
+    if not marker.is_file():  # made by an earlier version
+        with contextlib.suppress(OSError):
+            mark(folder, "prepared", {SUMMARY, *read_summary(folder)["files"]})
+    with contextlib.ExitStack() as lock:
+        with contextlib.suppress(FileNotFoundError):
+            lock.enter_context(reading(marker))
+        if not is_current(folder, made_from):  # replaced meanwhile
+            return False
+        hold.enter_context(lock.pop_all())
+    return True

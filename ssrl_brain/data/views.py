@@ -11,6 +11,7 @@ from ssrl_brain.data.audio import length_at, read_excerpts
 from ssrl_brain.data.perturb import perturb
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
+from ssrl_brain.system.workers import hand_over
 
 
 def crop_starts(total, length, num, generator, spread=True):
@@ -284,7 +285,7 @@ def make_train_set(
 def collate(items):
     """Items of a ``CropDataset`` as one ``CropBatch``."""
     index, views = zip(*items, strict=True)
-    return CropBatch(
+    batch = CropBatch(
         torch.tensor(index),
         tuple(
             ViewBatch(
@@ -296,3 +297,4 @@ def collate(items):
             for rows in zip(*views, strict=True)
         ),
     )
+    return hand_over(batch)

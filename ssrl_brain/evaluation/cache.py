@@ -8,7 +8,8 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.system.distributed import from_first_rank
-from ssrl_brain.system.files import atomic_folder, read_json, write_json
+from ssrl_brain.system.files import read_json, write_json
+from ssrl_brain.system.folders import atomic_folder
 
 logger = get_logger(__name__)
 
@@ -48,7 +49,7 @@ def cached_embeddings(folder, key, embed, device="cpu"):
         return torch.from_numpy(values)
     embeddings = embed()
     if if_main_process():
-        with atomic_folder(folder) as partial:
+        with atomic_folder(folder, "embeddings") as partial:
             np.save(partial / "embeddings.npy", embeddings.numpy())
             write_json(partial / "key.json", key)
     return embeddings

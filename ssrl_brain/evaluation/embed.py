@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from ssrl_brain.data.audio import length_at, read_whole
 from ssrl_brain.system.distributed import num_ranks, rank
+from ssrl_brain.system.workers import hand_over
 
 
 def batches_by_length(lengths, max_padding, max_samples):
@@ -77,7 +78,7 @@ class _WholeUtterances(torch.utils.data.Dataset):
         for target, wave in zip(padded, waves, strict=True):
             target[: len(wave)] = wave
         lengths = np.array([len(wave) / longest for wave in waves])
-        return rows, torch.from_numpy(padded), torch.from_numpy(lengths).float()
+        return torch.from_numpy(padded), torch.from_numpy(lengths).float()
 
 
 @torch.no_grad()
@@ -134,6 +135,7 @@ def embed(
             table, data_folder, sample_rate, [rows[b] for b in mine]
         ),
         batch_size=None,
+        collate_fn=hand_over,
         num_workers=num_workers,
     )
     bar = tqdm(
@@ -144,7 +146,7 @@ def embed(
         disable=progress is None or rank() > 0,
     )
     embeddings = None
-    for batch, (_, wave, length) in zip(mine, bar, strict=True):
+    for batch, (wave, length) in zip(mine, bar, strict=True):
         vectors = encode(wave.to(device), length.to(device)).float().cpu()
         if embeddings is None:
             embeddings = torch.zeros(len(rows), vectors.shape[1])

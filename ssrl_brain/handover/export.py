@@ -11,7 +11,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.tag import Tag
 
-from ssrl_brain.system.files import atomic_folder, locked, write_json
+from ssrl_brain.system.files import write_json
+from ssrl_brain.system.folders import atomic_folder
+from ssrl_brain.system.locks import locked
 
 PARTS = ("compute_features", "mean_var_norm", "embedding_model")
 # Comments speak of the stage that the lines were taken from.
@@ -132,7 +134,7 @@ def export_encoder(
         key: value.detach().cpu().clone()
         for key, value in encoder.state_dict().items()
     }
-    with locked(folder), atomic_folder(folder) as temporary:
+    with locked(folder), atomic_folder(folder, "encoder") as temporary:
         text = io.StringIO()
         YAML().dump(content, text)
         (temporary / "hyperparams.yaml").write_text(

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ssrl_brain.system.files import (
-    atomic_folder,
-    locked,
     read_array,
     read_json,
     read_table,
     write_json,
 )
+from ssrl_brain.system.folders import atomic_folder
+from ssrl_brain.system.locks import locked
 
 COLUMNS = ["ID", "pseudo_label", "distance", "keep"]
 AGAIN = "run pseudo_label.py again"
@@ -63,7 +63,7 @@ def write_pseudo_labels(
         "num_utterances": len(table),
         "num_clusters": len(centroids),
     }
-    with locked(folder), atomic_folder(folder) as temporary:
+    with locked(folder), atomic_folder(folder, "labels") as temporary:
         if embeddings is not None:
             np.save(temporary / "embeddings.npy", np.float32(embeddings))
         np.save(temporary / "centroids.npy", np.float32(centroids))

@@ -13,6 +13,7 @@ from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.trust import read_weights
+from ssrl_brain.system.ours import MARKER
 
 logger = get_logger(__name__)
 
@@ -46,7 +47,7 @@ def check_folder(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"--encoder_folder={folder} does not exist")
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted({path.name for path in folder.iterdir()} - {MARKER})
     for name in names:
         path = folder / name
         if path.is_symlink() or not path.is_file():

@@ -189,10 +189,14 @@ def contents(entries, name=""):
     return tag("nav", *([tag("b", name)] if name else []), *links)
 
 
+MADE_BY = '<meta name="generator" content="ssrl_brain">'
+
+
 def page(title, *content):
     """The whole document."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f"{MADE_BY}\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>{CSS}</style></head>\n"
         f"<body><main>\n{joined(*content)}\n</main></body></html>\n"

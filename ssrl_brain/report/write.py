@@ -1,14 +1,30 @@
 """Puts the report of one or several output folders together."""
 
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from ssrl_brain.report import overview
-from ssrl_brain.report.page import contents, joined, page, section, tag
+from ssrl_brain.report.page import (
+    MADE_BY,
+    contents,
+    joined,
+    page,
+    section,
+    tag,
+)
 from ssrl_brain.report.runs import read_chain
 from ssrl_brain.report.stage import stage
 from ssrl_brain.report.trials import verification
 from ssrl_brain.system.files import write_text
+from ssrl_brain.system.folders import relation
+
+# How reports began before they named their maker.
+OLDER = re.compile(
+    rb'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n<meta '
+    rb'name="viewport" content="width=device-width, initial-scale=1">\n<title>'
+)
 
 
 def write_report(folders, output=None):
@@ -33,8 +49,48 @@ def write_report(folders, output=None):
     """
     chains = [read_chain(folder) for folder in folders]
     path = Path(output or chains[0].folder / "report.html")
+    refuse_to_overwrite(path)
+    refuse_among_data(path, chains)
     write_text(path, report(chains))
     return path
+
+
+def refuse_to_overwrite(path):
+    """Raises ValueError for a file that is there and is no report.
+
+    Example
+    -------
+    >>> path = Path(getfixture("tmp_path")) / "song.wav"
+    >>> refuse_to_overwrite(path)
+    >>> _ = path.write_text("la")
+    >>> refuse_to_overwrite(path)
+    Traceback (most recent call last):
+    ...
+    ValueError: ...song.wav is there and is no report: move it out of the way...
+    """
+    if not os.path.lexists(path):
+        return
+    head = b""
+    if path.is_file():
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    if MADE_BY.encode() not in head and not OLDER.match(head):
+        raise ValueError(
+            f"{path} is there and is no report: move it out of the way, or "
+            "give another --output"
+        )
+
+
+def refuse_among_data(path, chains):
+    """Raises ValueError for a report among the audio of a run."""
+    for run in (run for chain in chains for run in chain.runs):
+        for key in ("data_folder", "noise_folder", "rir_folder"):
+            read = run.settings.get(key)
+            if read and relation(path, read) == "lies in":
+                raise ValueError(
+                    f"{path} lies in {key} {read}, which is only read: give "
+                    "another --output"
+                )
 
 
 def report(chains):

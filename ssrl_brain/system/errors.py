@@ -1,7 +1,9 @@
 """Errors as a user meets them: one line that names the remedy."""
 
 import contextlib
+import re
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 import torch
 from ruamel.yaml.error import YAMLError
@@ -44,6 +46,11 @@ def mendable(error):
     'error: a: not enough memory'
     >>> mendable(TypeError("a"))
     """
+    if has_too_many_files(error):
+        return (
+            "error: too many open files: raise their number with `ulimit -n "
+            "4096`, or lower --num_workers"
+        )
     if isinstance(error, (ValueError, OSError, YAMLError)):
         return f"error: {one_line(error)}"
     if isinstance(error, (MemoryError, RuntimeError)):
@@ -54,7 +61,58 @@ def mendable(error):
             )
         if str(error).endswith("by peer"):  # as gloo says that it hung up
             return "error: another rank is gone, its own output says why"
+        if is_dead_worker(error):
+            return (
+                f"error: a process that reads audio has died ({died_of(error)})"
+                ": the same command goes on from what is saved; "
+                "--num_workers=0 reads in this process and shows more"
+            )
     return None
+
+
+def has_too_many_files(error):
+    """Whether this process, or one that reads for it, may open no more files.
+
+    Example
+    -------
+    >>> has_too_many_files(OSError(24, "Too many open files"))
+    True
+    >>> has_too_many_files(ValueError("not 24 but 23 files"))
+    False
+    """
+    return "Too many open files" in str(error) or (
+        # what is left of a file that another process has sent
+        isinstance(error, RuntimeError) and "of ancillary data" in str(error)
+    )
+
+
+def is_dead_worker(error):
+    """Whether a process that reads or prepares audio has vanished.
+
+    Example
+    -------
+    >>> is_dead_worker(RuntimeError("DataLoader worker (pid 1) is killed by ."))
+    True
+    >>> is_dead_worker(RuntimeError("shapes differ"))
+    False
+    """
+    return isinstance(error, BrokenProcessPool) or str(error).startswith(
+        "DataLoader worker (pid"
+    )
+
+
+def died_of(error):
+    """The signal that ended a reading process, as far as it is known.
+
+    Example
+    -------
+    >>> died_of(
+    ...     RuntimeError("DataLoader worker (pid 1) is killed by signal: X. ")
+    ... )
+    'X'
+    """
+    found = re.search(r"killed by signal: ([^.]+)\.", str(error))
+    return found[1] if found else "killed, or out of memory"
 
 
 def one_line(error):

@@ -1,125 +1,12 @@
-"""Files and folders that are either whole or absent."""
+"""Files that are either whole or absent, and how they are read."""
 
 import contextlib
 import csv
-import fcntl
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
-from speechbrain.utils.logger import get_logger
-
-logger = get_logger(__name__)
-
-
-@contextlib.contextmanager
-def atomic_folder(folder):
-    """A temporary sibling that takes the folder's place on success.
-
-    What a killed run left behind is removed first, so only one process at a
-    time may write a folder, see ``locked``.
-
-    Arguments
-    ---------
-    folder : str or Path
-        Replaced as a whole if it exists; where a link leads to, if it is one.
-
-    Yields
-    ------
-    Path
-        Empty folder to write into.
-
-    Raises
-    ------
-    ValueError
-        If there is a file of that name.
-    OSError
-        If it cannot be written, naming it; what was there before stays.
-
-    Example
-    -------
-    >>> root = Path(getfixture("tmp_path"))
-    >>> with atomic_folder(root / "labels") as temporary:
-    ...     _ = (temporary / "a.txt").write_text("whole")
-    >>> (root / "labels" / "a.txt").read_text()
-    'whole'
-    """
-    folder = Path(os.path.realpath(folder))
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file, not a folder: remove it")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.partial")
-    replaced = folder.with_name(f".{folder.name}.replaced")
-    for leftover in (partial, replaced):
-        if leftover.exists():
-            logger.info(f"Removing {leftover}, left by an interrupted run")
-            shutil.rmtree(leftover)
-    partial.mkdir()
-    try:
-        with naming_failed_writes(folder):
-            yield partial
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
-    if folder.exists():
-        folder.rename(replaced)
-    partial.rename(folder)
-    if replaced.exists():
-        shutil.rmtree(replaced)
-
-
-@contextlib.contextmanager
-def locked(folder):
-    """Waits until no other process writes a folder.
-
-    The lock is a file beside it, held by the system for as long as the
-    process lives: one that is killed leaves no lock behind.
-
-    Arguments
-    ---------
-    folder : str or Path
-
-    Example
-    -------
-    >>> with locked(Path(getfixture("tmp_path")) / "prepared"):
-    ...     pass
-    """
-    folder = Path(os.path.realpath(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = folder.with_name(f".{folder.name}.lock")
-    while True:
-        with open(lock, "a") as file:
-            _wait_for(file, folder)
-            if not _is_same_file(file, lock):  # its last holder removed it
-                continue
-            try:
-                yield
-            finally:
-                lock.unlink()
-            return
-
-
-def _is_same_file(file, path):
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _wait_for(file, folder):
-    """Takes the lock of an open file."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info(f"Waiting for another process that writes {folder}")
-        fcntl.flock(file, fcntl.LOCK_EX)
-    except OSError as error:  # some network disks have no locks
-        logger.warning(
-            f"{folder} cannot be locked ({error.strerror}): let no other "
-            "process write it meanwhile"
-        )
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from ssrl_brain.data.preparation import (
     is_current,
     parallel_map,
-    refuse_foreign_files,
     write_summary,
 )
+from ssrl_brain.system.ours import foreign
 
 # ------------------------------ parallel map --------------------------------
 
@@ -56,20 +56,18 @@ def test_an_incomplete_folder_is_not_current(tmp_path, damage):
 
 
 def test_files_of_others_are_named(tmp_path):
-    refuse_foreign_files(tmp_path / "p")
+    assert foreign(tmp_path / "p", "prepared") is None
     make(tmp_path / "p")
     (tmp_path / "p" / ".DS_Store").touch()
-    refuse_foreign_files(tmp_path / "p")
-    (tmp_path / "p" / "thesis.txt").write_text("mine")
-    with pytest.raises(ValueError, match="thesis.txt, which preparation did"):
-        refuse_foreign_files(tmp_path / "p")
+    assert foreign(tmp_path / "p", "prepared") is None
+    (tmp_path / "p" / ".thesis.txt").write_text("mine")
+    assert "holds .thesis.txt, which" in foreign(tmp_path / "p", "prepared")
 
 
 def test_a_file_is_not_taken_for_a_prepared_folder(tmp_path):
     (tmp_path / "p").write_text("mine")
     assert not is_current(tmp_path / "p", {"option": "1"})
-    with pytest.raises(ValueError, match="p is a file, not a folder"):
-        refuse_foreign_files(tmp_path / "p")
+    assert foreign(tmp_path / "p", "prepared") == "is a file, not a folder"
 
 
 def test_a_damaged_summary_is_reported(tmp_path):

@@ -8,20 +8,16 @@ an option or a file has changed. Every stage does it by itself.
 """
 
 import argparse
+import contextlib
 import functools
 import hashlib
 import logging
 import os
-import pathlib
 
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.data.audio_files import fingerprint, list_audio
-from ssrl_brain.data.preparation import (
-    is_current,
-    refuse_foreign_files,
-    write_summary,
-)
+from ssrl_brain.data.preparation import keep_current, write_summary
 from ssrl_brain.data.prepare import folder, voxceleb
 from ssrl_brain.data.prepare.banks import choose_rirs, list_bank, write_banks
 from ssrl_brain.data.prepare.corpus import (
@@ -30,7 +26,9 @@ from ssrl_brain.data.prepare.corpus import (
     write_corpus,
 )
 from ssrl_brain.data.prepare.trials import find_trial_lists
-from ssrl_brain.system.files import atomic_folder, locked
+from ssrl_brain.system.folders import Output, atomic_folder, check
+from ssrl_brain.system.locks import locked, replacing
+from ssrl_brain.system.ours import MARKER
 from ssrl_brain.system.process import run
 
 logger = get_logger(__name__)
@@ -51,6 +49,7 @@ def prepare(
     sample_rate=16000,
     num_workers=None,
     skip_missing_trials=False,
+    hold=None,
 ):
     """Makes the prepared folder, unless it is there and still right.
 
@@ -81,17 +80,27 @@ def prepare(
     skip_missing_trials : bool
         Whether trials of audio that cannot be used are left out, counted and
         listed; otherwise they are an error.
+    hold : contextlib.ExitStack, optional
+        Receives a lock: while it is held, no other process replaces the
+        prepared folder.
 
     Raises
     ------
     FileNotFoundError
         If a folder or a trial list does not exist.
     ValueError
-        If nothing is usable, a trial names a file that is not, or the
-        prepared folder lies inside a folder of audio.
+        If nothing is usable, a trial names a file that is not, the prepared
+        folder is not ours to write, or another process reads it while it has
+        to be made anew.
     """
-    for source in (data_folder, noise_folder, rir_folder):
-        refuse_inside(prepared_folder, source)
+    check(
+        {
+            "data_folder": data_folder,
+            "noise_folder": noise_folder,
+            "rir_folder": rir_folder,
+        },
+        [Output("prepared_folder", prepared_folder, "prepared")],
+    )
     listing = list_audio(data_folder)
     layout = find_layout(layout, listing.files)
     trial_paths = find_trial_lists(trial_lists, data_folder)
@@ -114,30 +123,36 @@ def prepare(
     }
     if skip_missing_trials:  # matters only then
         made_from["skip_missing_trials"] = True
-    if is_current(prepared_folder, made_from):
+    if keep_current(prepared_folder, made_from, hold):
         logger.info(f"{prepared_folder} is up to date")
         return
-    check = functools.partial(
+    check_audio = functools.partial(
         check_entries,
         data_folder=data_folder,
         min_seconds=min_seconds,
         silence_level=silence_level,
         num_workers=num_workers,
     )
-    refuse_foreign_files(prepared_folder)
-    with locked(prepared_folder):
-        if is_current(prepared_folder, made_from):
+    with contextlib.ExitStack() as lock:
+        lock.enter_context(locked(prepared_folder))
+        if keep_current(prepared_folder, made_from, hold):
             logger.info(f"{prepared_folder} was prepared meanwhile")
             return
+        if not lock.enter_context(replacing(f"{prepared_folder}/{MARKER}")):
+            raise ValueError(
+                f"prepared_folder {prepared_folder} is used by another run and "
+                "was made with other options or audio: wait until that run has "
+                "ended, or give another --prepared_folder"
+            )
         logger.info(f"Preparing {data_folder}, layout: {layout}")
-        with atomic_folder(prepared_folder) as partial:
+        with atomic_folder(prepared_folder, "prepared") as partial:
             counts = write_corpus(
                 partial,
                 data_folder,
                 listing,
                 LAYOUTS[layout],
                 trial_paths,
-                check,
+                check_audio,
                 skip_missing_trials,
             )
             write_banks(
@@ -148,18 +163,8 @@ def prepare(
                 num_workers,
             )
             write_summary(partial, made_from, counts)
+        keep_current(prepared_folder, made_from, hold)
     logger.info(describe(counts))
-
-
-def refuse_inside(prepared_folder, source):
-    """Raises ValueError if we would write where the audio is."""
-    if source and pathlib.Path(
-        os.path.realpath(prepared_folder)
-    ).is_relative_to(os.path.realpath(source)):
-        raise ValueError(
-            f"prepared_folder {prepared_folder} lies inside {source}, which is"
-            " never written to: choose a folder elsewhere"
-        )
 
 
 def find_layout(name, paths):

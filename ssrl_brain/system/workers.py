@@ -1,0 +1,54 @@
+"""How reading processes hand batches over: by shared memory or by a pipe."""
+
+import torch
+from torch.utils.data import get_worker_info
+
+
+class ByPipe:
+    """A tensor whose bytes are pickled; it arrives as a tensor.
+
+    PyTorch puts tensors for other processes into shared memory, and where
+    there is none left (Docker gives 64 MB) a loader waits for ever.
+
+    Example
+    -------
+    >>> import pickle
+    >>> pickle.loads(pickle.dumps(ByPipe(torch.ones(2))))
+    tensor([1., 1.])
+    """
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def __reduce__(self):
+        return torch.from_numpy, (self.tensor.numpy(),)
+
+
+def hand_over(batch):
+    """A batch that can leave a reading process, whatever memory is shared.
+
+    Arguments
+    ---------
+    batch : torch.Tensor, tuple, list or None
+        Tensors on the CPU, also inside of tuples and lists.
+
+    Returns
+    -------
+    as ``batch``
+        The tensors in shared memory, those that find no room as ``ByPipe``;
+        outside of a reading process all as they are.
+
+    Example
+    -------
+    >>> hand_over((torch.ones(1), None))
+    (tensor([1.]), None)
+    """
+    if get_worker_info() is None or batch is None:
+        return batch
+    if isinstance(batch, torch.Tensor):
+        try:
+            return batch.share_memory_()
+        except (RuntimeError, OSError):  # full, absent, or too many files
+            return ByPipe(batch)
+    parts = [hand_over(part) for part in batch]
+    return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
