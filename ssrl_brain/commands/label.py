@@ -33,7 +33,7 @@ def main(arguments):
     """Writes the label folder; returns its metrics, {} without speakers."""
     command_line.print_help(arguments, __doc__)
     hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/pseudo_label.yaml"
+        arguments, "hparams/pseudo_label.yaml", NEEDED
     )
     join_group(run_options)
     hparams = command_line.load(hparams_file, overrides)
@@ -75,6 +75,7 @@ def main(arguments):
     return metrics
 
 
+NEEDED = ("cluster", "encoder_folder", "label_folder", "label_metrics")
 OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
 
 

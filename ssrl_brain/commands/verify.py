@@ -50,12 +50,14 @@ from ssrl_brain.system.files import write_json, write_text
 
 logger = get_logger(__name__)
 
+NEEDED = ("num_bootstraps", "cohort_folder", "cache_folder", "label_metrics")
+
 
 def main(arguments):
     """Scores all prepared lists; returns metrics by name of the list."""
     command_line.print_help(arguments, __doc__)
     hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/verify.yaml"
+        arguments, "hparams/verify.yaml", NEEDED
     )
     join_group(run_options)
     hparams = command_line.load(hparams_file, overrides)

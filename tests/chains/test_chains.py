@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ssrl_brain.chains import pipeline
 from ssrl_brain.commands import command_line
 from ssrl_brain.commands.command_line import read_yaml
+from ssrl_brain.commands.keys import keys_of
 from ssrl_brain.training.log import read_history
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
@@ -53,9 +54,9 @@ def test_steps_name_earlier_steps_and_known_keys(path):
         for source in ("encoder", "labels"):
             assert step.get(source, "none") in [*made, "none"]
         known = set.union(
-            pipeline.yaml_keys(step["train"]),
-            pipeline.yaml_keys("hparams/pseudo_label.yaml"),
-            pipeline.yaml_keys("hparams/verify.yaml"),
+            keys_of(step["train"]),
+            keys_of("hparams/pseudo_label.yaml"),
+            keys_of("hparams/verify.yaml"),
         )
         options = {**step.get("options", {}), **step.get("fixed", {})}
         assert set(options) <= known, step["name"]
