@@ -127,7 +127,8 @@ def check_keys(path, chain, options):
     stages = {step["train"] for step in chain["steps"]}
     own = {stage: keys.keys_of(stage) | scripts for stage in stages}
     known = frozenset().union(*own.values())
-    keys.refuse_unknown(options, known, NO_KEY, "--")
+    also = known.union(command_line.RUN_OPTIONS)
+    keys.refuse_unknown(options, also, NO_KEY, "--")
     for step in chain["steps"]:
         for part in ("options", "fixed"):
             where = f"in {part} of step {step['name']} in {path} is no key of "

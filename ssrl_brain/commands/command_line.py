@@ -73,11 +73,11 @@ def parse(arguments, default_yaml=None, needed=()):
     hparams_file, stage = files[0], read_yaml(files[0])
     keys.refuse_incomplete(hparams_file, needed)
     ours, theirs = split_options(rest)
-    others = ours.pop(OTHER_STAGES, "").split(",")
+    others = [x for x in ours.pop(OTHER_STAGES, "").split(",") if x]
     overrides = {}
     for file in files[1:]:
         further = read_yaml(file)
-        refuse_further(file, further, stage, filter(None, others))
+        refuse_further(file, further, stage, others)
         overrides |= {k: v for k, v in further.items() if k in stage}
     known = stage.keys() | RUN_OPTIONS.keys()
     keys.refuse_unknown(ours, known, f"is not a key of {hparams_file}", "--")
@@ -94,10 +94,11 @@ def parse(arguments, default_yaml=None, needed=()):
 
 def refuse_further(file, further, stage, others):
     """Refuses a further YAML with keys that neither this nor any stage has."""
-    if further.keys() <= stage.keys():
-        return
-    known = stage.keys() | keys.shipped_keys() | {"inherit"}
-    known = known.union(*map(keys.keys_of, others))
+    known = {"inherit", *stage}
+    for more in (keys.shipped_keys, *others):  # read only where they matter
+        if further.keys() <= known:
+            return
+        known |= more() if callable(more) else keys.keys_of(more)
     keys.refuse_unknown(further, known, f"in {file} is not a key of any stage")
 
 
@@ -221,7 +222,8 @@ def merged(hparams_file, overrides):
     blocks = {
         key: value
         for key, value in overrides.items()
-        if isinstance(value, (CommentedMap, CommentedSeq)) and tag_of(value)
+        if isinstance(value, (CommentedMap, CommentedSeq))
+        and (tag_of(value) or stage.get(key) is None)
     }
     plain = {k: v for k, v in overrides.items() if k not in blocks}
     stage.update(blocks)

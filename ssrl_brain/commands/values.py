@@ -158,6 +158,10 @@ def is_text(key, default):
     ... )
     (True, True, False)
     """
+    if isinstance(default, list) and not tag_of(default):
+        return key.endswith("_lists")  # of files, separated by commas or not
+    if isinstance(default, (bool, int, float)):
+        return False
     return key.endswith(TEXT) or isinstance(default, str)
 
 
