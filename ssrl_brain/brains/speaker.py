@@ -5,7 +5,6 @@ user can choose is a key of its YAML.
 """
 
 import time
-from pathlib import Path
 
 import speechbrain as sb
 import torch
@@ -23,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ssrl_brain.data.augment import augmented
 from ssrl_brain.data.sampler import EpochBatchSampler
 from ssrl_brain.data.views import collate, move
-from ssrl_brain.handover.export import export_encoder
+from ssrl_brain.handover.run_record import export_run
 from ssrl_brain.networks import ema
 from ssrl_brain.system.distributed import (
     mean_over_ranks,
@@ -31,7 +30,7 @@ from ssrl_brain.system.distributed import (
     rank,
     share_buffers,
 )
-from ssrl_brain.training.log import read_history
+from ssrl_brain.training.checkpoints import refuse_nonfinite
 
 
 @register_checkpoint_hooks
@@ -194,6 +193,7 @@ class SpeakerBrain(sb.Brain):
         for network in (self.hparams.student, self.teacher):
             if network is not None:
                 share_buffers(network)
+        self.refuse_divergence()
         record = {"epoch": epoch, "lr": self.lr, "loss": float(stage_loss)}
         record |= self.end_epoch(epoch)
         record["seconds"] = round(time.time() - self.epoch_started, 2)
@@ -249,21 +249,15 @@ class SpeakerBrain(sb.Brain):
     def export(self, folder):
         """Writes the encoder folder of this stage."""
         epoch, encoder = self.export_epoch.chosen(self.hparams.exported.encoder)
-        history = read_history(self.hparams.output_folder)
-        records = [r for r in history if epoch in (None, r["epoch"])]
-        metrics = {
-            key: value
-            for key, value in (records[-1] if records else {}).items()
-            if isinstance(value, (int, float))
-        }
-        stage_yaml = Path(self.hparams.output_folder) / "hyperparams.yaml"
-        export_encoder(
+        refuse_nonfinite(encoder.state_dict(), self.checkpointer)
+        export_run(
             folder,
+            self.hparams.output_folder,
             encoder,
-            stage_yaml.read_text(encoding="utf-8"),
-            type(self).__name__.removesuffix("Brain"),
-            metrics,
+            epoch,
+            stage=type(self).__name__.removesuffix("Brain"),
             with_labels=self.reads_speakers,
+            foreign=self.hparams.export_foreign,
         )
 
     # ---- checkpoints ----
@@ -276,7 +270,14 @@ class SpeakerBrain(sb.Brain):
             self.interrupted and self.checkpointer is not None
         )
 
+    def refuse_divergence(self):
+        """Ends a run whose weights are no numbers before it saves them."""
+        for network in (self.hparams.student, self.teacher):
+            if network is not None:
+                refuse_nonfinite(network.state_dict(), self.checkpointer)
+
     def _save_intra_epoch_ckpt(self):
+        self.refuse_divergence()
         super()._save_intra_epoch_ckpt()
         if self.interrupted:
             raise KeyboardInterrupt

@@ -36,7 +36,7 @@ def main(arguments):
     """Writes the label folder; returns its metrics, {} without speakers."""
     print_help(arguments, __doc__, "hparams/pseudo_label.yaml")
     hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/pseudo_label.yaml"
+        arguments, "hparams/pseudo_label.yaml", NEEDED
     )
     join_group(run_options)
     with claims.claimed(hparams_file, overrides, WRITTEN) as held:
@@ -84,6 +84,7 @@ def label(hparams_file, run_options, overrides, held):
     return metrics
 
 
+NEEDED = ("cluster", "encoder_folder", "label_folder", "label_metrics")
 OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
 
 

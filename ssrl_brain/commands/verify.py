@@ -60,13 +60,14 @@ WRITTEN = {
     **{f"output_folder/{name}": "scores" for name in SCORES},
     **{f"cache_folder/{name}": "embeddings" for name in ("test", "cohort")},
 }
+NEEDED = ("num_bootstraps", "cohort_folder", "cache_folder", "label_metrics")
 
 
 def main(arguments):
     """Scores all prepared lists; returns metrics by name of the list."""
     print_help(arguments, __doc__, "hparams/verify.yaml")
     hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/verify.yaml"
+        arguments, "hparams/verify.yaml", NEEDED
     )
     join_group(run_options)
     with claims.claimed(hparams_file, overrides, WRITTEN) as held:

@@ -69,7 +69,7 @@ def test_the_yaml_names_neither_this_package_nor_any_place(exported):
     text = (exported / "hyperparams.yaml").read_text()
     assert "#" not in text and "/" not in text and "secret" not in text
     classes = re.findall(r"!\w+:(\S+)", text)
-    assert len(classes) == 4
+    assert len(classes) == 5
     assert all(name.startswith("speechbrain.") for name in classes)
     assert "\n\n" not in text and "!ref" not in text
 

@@ -319,7 +319,7 @@ def test_anything_else_is_refused_before_anything_is_sent(
     shutil.copytree(run["encoder_folder"], folder)
     spoil(folder)
     options = {**run, "encoder_folder": folder}
-    del options["verify_folder"]
+    del options["verify_folder"], options["run_folder"]
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
         publish.main(arguments(options))
     assert "\n" not in str(error.value) and TOKEN not in str(error.value)

@@ -15,6 +15,7 @@ from ssrl_brain.data.prepare.trials import (
     refuse_empty,
     refuse_missing,
     split_missing,
+    warn_lacking,
     write_trials,
 )
 from ssrl_brain.data.utterances import COLUMNS
@@ -83,6 +84,7 @@ def write_corpus(
     if not skip_missing_trials:
         refuse_missing(trial_paths, missing)
     refuse_empty(trial_paths, usable)
+    warn_lacking(trial_paths, usable)
     excluded += [(entry.path, reason) for entry, reason in bad.items()]
     left_out = Counter(reason.split(":")[0] for _, reason in excluded)
     good = sorted((e for e in wanted if e not in bad), key=lambda e: e.id)
