@@ -28,7 +28,8 @@ class DINOBrain(SpeakerBrain):
         self.teacher = self.hparams.teacher
 
     def make_state(self):
-        """What is watched during an epoch."""
+        """The centre on the device, and what is watched during an epoch."""
+        self.hparams.dino_loss.to(self.device)  # before it is recovered
         num_prototypes = len(self.hparams.dino_loss.center)
         self.remember("health", TrainingHealth(num_prototypes))
 
