@@ -42,7 +42,6 @@ class DINOBrain(SpeakerBrain):
 
     def compute_forward(self, batch, stage):
         """Embeddings and logits of student and teacher, each (V, B, ...)."""
-        batch = self.to_device(batch)
         views = [self.features(view) for view in batch.views]
         seen = views if self.hparams.student_sees_global else views[1:]
         student = self.modules.student(seen)

@@ -61,10 +61,8 @@ class DINOLoss(torch.nn.Module):
         normaliser = scaled.logsumexp(-1)  # (V, B)
         products = torch.einsum("gbk,vbk->gvb", targets, scaled)
         losses = normaliser - products  # (G, V, B)
-        paired = torch.ones(
-            losses.shape[:2], dtype=torch.bool, device=losses.device
-        )
-        paired[range(num_shared), range(num_shared)] = False
+        g, v = (torch.arange(n, device=losses.device) for n in losses.shape[:2])
+        paired = (g[:, None] != v) | (g[:, None] >= num_shared)
         return losses.mul(paired[..., None]).sum((0, 1)) / (
             paired.numel() - num_shared
         )

@@ -124,10 +124,12 @@ def share_buffers(module):
 
 @torch.no_grad()
 def gather_rows(index, *values):
-    """Per-utterance results of all ranks, each utterance once.
+    """Per-utterance results of all ranks, sorted by utterance.
 
     Every rank gets the same rows in the same order, so that the memories of
-    all ranks stay equal. Ranks must hold equally many rows.
+    all ranks stay equal. Ranks must hold equally many rows. An utterance that
+    stands in several rows has its first result in all of them; which to drop
+    a GPU would have to be waited for, see ``distinct_rows``.
 
     Arguments
     ---------
@@ -139,21 +141,39 @@ def gather_rows(index, *values):
     Returns
     -------
     tuple of torch.Tensor
-        Distinct sorted index (M,), then the values (M, ...).
+        Sorted index (M,), then the values (M, ...).
 
     Example
     -------
-    >>> gather_rows(torch.tensor([5, 2, 5]), torch.tensor([0.1, 0.2, 0.1]))
-    (tensor([2, 5]), tensor([0.2000, 0.1000]))
+    >>> gather_rows(torch.tensor([5, 2, 5]), torch.tensor([0.1, 0.2, 0.3]))
+    (tensor([2, 5, 5]), tensor([0.2000, 0.1000, 0.1000]))
     """
     if num_ranks() > 1:
         index, *values = (_concatenate(x) for x in (index, *values))
     order = index.argsort(stable=True)
-    ordered = index[order]
+    position = torch.arange(len(index), device=index.device)
+    position = position.masked_fill(~_is_first(index[order]), 0)
+    chosen = order[position.cummax(0).values] if len(index) else order
+    return (index[chosen], *(value[chosen] for value in values))
+
+
+def distinct_rows(index, *values):
+    """What ``gather_rows`` returns, each utterance once.
+
+    Example
+    -------
+    >>> distinct_rows(torch.tensor([2, 5, 5]), torch.tensor([0.2, 0.1, 0.1]))
+    (tensor([2, 5]), tensor([0.2000, 0.1000]))
+    """
+    first = _is_first(index)
+    return (index[first], *(value[first] for value in values))
+
+
+def _is_first(ordered):
+    """Which rows of a sorted index differ from the row before."""
     first = torch.ones_like(ordered, dtype=torch.bool)
     first[1:] = ordered[1:] != ordered[:-1]
-    chosen = order[first]
-    return (index[chosen], *(value[chosen] for value in values))
+    return first
 
 
 def _concatenate(tensor):
