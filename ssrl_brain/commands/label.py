@@ -12,10 +12,7 @@ whole or absent.
 import time
 
 import numpy as np
-from speechbrain.utils.distributed import (
-    if_main_process,
-    run_on_main,
-)
+from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.clustering.kmeans import cluster_sessions
@@ -24,7 +21,7 @@ from ssrl_brain.commands import command_line
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import write_pseudo_labels
-from ssrl_brain.system.distributed import join_group
+from ssrl_brain.system.distributed import join_group, on_first_rank
 
 logger = get_logger(__name__)
 
@@ -37,7 +34,7 @@ def main(arguments):
     )
     join_group(run_options)
     hparams = command_line.load(hparams_file, overrides)
-    run_on_main(hparams["prepare"])
+    on_first_rank(hparams["prepare"])
     table = Utterances.from_csv(hparams["table_csv"])
     check_num_clusters(hparams, table)
     encoder = ExportedEncoder(

@@ -24,7 +24,7 @@ import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain.commands import command_line
-from ssrl_brain.system.distributed import join_group
+from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.interrupt import after_the_step
 from ssrl_brain.training import conditions
@@ -41,7 +41,7 @@ def main(arguments):
         *command_line.with_blocks(hparams_file, overrides), run_options
     )
     conditions.check(hparams, now)
-    run_on_main(hparams["prepare"])
+    on_first_rank(hparams["prepare"])
     now["banks"] = conditions.banks(hparams["prepared_folder"])
     conditions.check(hparams, {"banks": now["banks"]})
     hparams["initialise"]()

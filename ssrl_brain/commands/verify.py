@@ -21,10 +21,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from speechbrain.utils.distributed import (
-    if_main_process,
-    run_on_main,
-)
+from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.commands import command_line
@@ -45,7 +42,7 @@ from ssrl_brain.evaluation.verification import (
 )
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import read_embeddings, read_pseudo_labels
-from ssrl_brain.system.distributed import join_group
+from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_json, write_text
 
 logger = get_logger(__name__)
@@ -59,7 +56,7 @@ def main(arguments):
     )
     join_group(run_options)
     hparams = command_line.load(hparams_file, overrides)
-    run_on_main(hparams["prepare"])
+    on_first_rank(hparams["prepare"])
     lists = trial_lists(hparams["prepared_folder"])
     if not lists:
         raise ValueError("no trial list: give --trial_lists=/path/to/list.txt")

@@ -1,5 +1,6 @@
 """The few collective operations of training, no-ops on a single process."""
 
+import itertools
 import os
 import sys
 import threading
@@ -9,8 +10,11 @@ import torch
 import torch.distributed as dist
 from speechbrain.utils.distributed import ddp_init_group
 
+from ssrl_brain.system.devices import check_device
+
 FAILED = "ssrl_brain/failed"  # key of what the ranks tell each other
 POLL_SECONDS = 0.5
+TURNS = itertools.count()  # of the first rank alone
 
 
 def join_group(run_options):
@@ -25,6 +29,7 @@ def join_group(run_options):
     """
     if dist.is_initialized():  # a chain runs several scripts in one
         return
+    check_device(run_options.device)
     ddp_init_group(run_options)
     if num_ranks() > 1:
         store = dist.distributed_c10d._get_default_store().clone()
@@ -72,6 +77,40 @@ def num_ranks():
 def rank():
     """Number of this process among them."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def on_first_rank(function):
+    """Calls a function on the first rank only; the others wait for its end.
+
+    As long as it takes, hours of clustering for instance: a collective
+    operation ends them after a while, so they ask the store instead.
+
+    Arguments
+    ---------
+    function : callable
+        Without arguments. Must not need the other ranks.
+
+    Returns
+    -------
+    object
+        What it returns; None on the other ranks.
+
+    Example
+    -------
+    >>> on_first_rank(lambda: 7)
+    7
+    """
+    if num_ranks() == 1:
+        return function()
+    store = dist.distributed_c10d._get_default_store()
+    key = f"ssrl_brain/turn/{next(TURNS)}"  # equal on all ranks
+    result = None
+    if rank() == 0:
+        result = function()
+        store.set(key, "over")
+    while not store.check([key]):
+        time.sleep(POLL_SECONDS)
+    return result
 
 
 @torch.no_grad()

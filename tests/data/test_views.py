@@ -12,8 +12,8 @@ from ssrl_brain.data.augment import NoiseReverb, augmented
 from ssrl_brain.data.bank import write_bank
 from ssrl_brain.data.perturb import Sometimes
 from ssrl_brain.data.sampler import EpochBatchSampler, Key
-from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.data.transfer import move, tensors
+from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.data.views import (
     CropBatch,
     CropDataset,

@@ -1,6 +1,8 @@
 """Collective operations, on one process and on two."""
 
+import datetime
 import sys
+import time
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from ssrl_brain.system.distributed import (
     gather_rows,
     mean_over_ranks,
     num_ranks,
+    on_first_rank,
     rank,
 )
 
@@ -116,3 +119,36 @@ def test_two_processes_hold_the_same(tmp_path):
         rtol=0,
     )
     assert first[6] + second[6] == 7 and min(first[6], second[6]) > 0
+
+
+def waiting_longer_than_allowed(number, folder, results):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo",
+        f"file://{folder}/store",
+        rank=number,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=1),
+    )
+
+    def cluster():
+        time.sleep(2.5)
+        return 7
+
+    found = [on_first_rank(cluster), on_first_rank(lambda: 8)]
+    results[number] = found + mean_over_ranks(torch.ones(1)).tolist()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks its ranks")
+def test_the_first_rank_may_work_longer_than_a_collective_operation(tmp_path):
+    with torch.multiprocessing.Manager() as manager:
+        results = manager.dict()
+        torch.multiprocessing.start_processes(
+            waiting_longer_than_allowed,
+            (str(tmp_path), results),
+            nprocs=2,
+            start_method="fork",
+        )
+        assert results[0] == [7, 8, 1.0]
+        assert results[1] == [None, None, 1.0]
