@@ -97,10 +97,8 @@ class Epoch:
 
 def training_step(num_clusters, batch_size, device):
     """A function that makes one step of the student."""
-    encoder = ECAPA_TDNN(
-        80, channels=[1024] * 4 + [3072], lin_neurons=512, device=device
-    )
-    head = Classifier(512, out_neurons=num_clusters, device=device)
+    encoder = ECAPA_TDNN(80, channels=[1024] * 4 + [3072], lin_neurons=512)
+    head = Classifier(512, out_neurons=num_clusters)
     student = EncoderWithHead(encoder, head).to(device)
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-4)
     features = torch.randn(batch_size, 201, 80, device=device)

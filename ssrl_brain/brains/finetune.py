@@ -65,11 +65,11 @@ class FinetuneBrain(SpeakerBrain):
 
     def compute_forward(self, batch, stage):
         """Cosines (B, K) with the speakers."""
-        (view,) = self.to_device(batch).views
+        (view,) = batch.views
         _, logits = self.modules.student([self.features(view)])
         return logits
 
     def compute_objectives(self, logits, batch, stage):
         """Mean over the batch."""
-        labels = self.speakers[batch.index.to(self.device)]
+        labels = self.speakers[batch.index]
         return self.hparams.margin_loss(logits, labels).mean()

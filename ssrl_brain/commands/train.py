@@ -18,6 +18,7 @@ Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
 epoch, in a temporary folder, and shows errors with their traceback.
 """
 
+from functools import partial
 from pathlib import Path
 
 import speechbrain as sb
@@ -28,7 +29,7 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help, stages_text
 from ssrl_brain.handover.export import foreign_classes
-from ssrl_brain.system.distributed import join_group
+from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.interrupt import after_the_step
 from ssrl_brain.training import conditions
@@ -78,7 +79,7 @@ def train(hparams_file, run_options, overrides, held):
         command_line.merged(hparams_file, overrides), run_options
     )
     conditions.check(hparams, now)
-    run_on_main(hparams["prepare"], kwargs={"hold": held})
+    on_first_rank(partial(hparams["prepare"], hold=held))
     stage_yaml = command_line.resolved_yaml(hparams_file, overrides)
     run_on_main(warn_foreign, args=[stage_yaml, hparams["export_foreign"]])
     now["banks"] = conditions.banks(hparams["prepared_folder"])

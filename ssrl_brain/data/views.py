@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ssrl_brain.data.audio import length_at, read_excerpts
+from ssrl_brain.data.augment import Rows, rows_of
 from ssrl_brain.data.perturb import perturb
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
@@ -112,14 +113,14 @@ class ViewBatch(NamedTuple):
     """Crops of one ``View`` for a batch, before augmentation.
 
     ``wave`` is (B, n, T); the rest is None where nothing augments them:
-    ``noise`` (B, n, T), ``snr`` (B, n) in dB, ``rir`` (B, n, R), zeros where a
-    crop is not reverberated.
+    ``snr`` (B, n) in dB, ``noise`` and ``rir`` of those crops that have any.
+    Their rows count crops view by view: [v * B + b] is crop v of utterance b.
     """
 
     wave: torch.Tensor
-    noise: torch.Tensor | None = None
+    noise: Rows | None = None
     snr: torch.Tensor | None = None
-    rir: torch.Tensor | None = None
+    rir: Rows | None = None
 
 
 class CropBatch(NamedTuple):
@@ -127,16 +128,6 @@ class CropBatch(NamedTuple):
 
     index: torch.Tensor
     views: tuple
-
-
-def move(batch, device):
-    """A batch of tensors, named tuples and Nones on another device."""
-    if batch is None:
-        return None
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    moved = [move(item, device) for item in batch]
-    return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
 
 
 class CropDataset(torch.utils.data.Dataset):
@@ -287,14 +278,21 @@ def collate(items):
     index, views = zip(*items, strict=True)
     batch = CropBatch(
         torch.tensor(index),
-        tuple(
-            ViewBatch(
-                *(
-                    torch.from_numpy(np.stack([np.stack(x) for x in field]))
-                    for field in zip(*rows, strict=True)
-                )
-            )
-            for rows in zip(*views, strict=True)
-        ),
+        tuple(_view_batch(rows) for rows in zip(*views, strict=True)),
     )
     return hand_over(batch)
+
+
+def _view_batch(rows):
+    """A ``ViewBatch`` of one view's (wave, noise, snr, rir) by utterance."""
+    wave, *plan = zip(*rows, strict=True)
+    wave = torch.from_numpy(np.stack(wave))
+    if not plan:
+        return ViewBatch(wave)
+    noise, snr, rir = plan
+    return ViewBatch(
+        wave,
+        rows_of([x for crop in zip(*noise, strict=True) for x in crop]),
+        torch.from_numpy(np.stack([np.stack(x) for x in snr])),
+        rows_of([x for crop in zip(*rir, strict=True) for x in crop]),
+    )

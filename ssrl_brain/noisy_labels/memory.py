@@ -120,7 +120,8 @@ class LabelQueue(torch.nn.Module):
         Arguments
         ---------
         index, labels : torch.Tensor
-            (M,) distinct rows of the table, and their predicted labels.
+            (M,) rows of the table and their predicted labels; a row that
+            stands there twice, as after ``gather_rows``, counts once.
         """
         history = self.queue[index]
         history = torch.cat(
@@ -130,7 +131,7 @@ class LabelQueue(torch.nn.Module):
         self.label[index] = queue_mode(history)
 
     def note_student(self, index, labels):
-        """index (M,) distinct rows, labels (M,) that the student predicts."""
+        """index (M,) rows, labels (M,) that the student predicts."""
         self.student_label[index] = labels.to(self.student_label.dtype)
 
     def close_epoch(self):
@@ -183,7 +184,7 @@ class LossMemory(torch.nn.Module):
         self.register_buffer("clean_prob", torch.ones(num_utterances))
 
     def write(self, index, loss):
-        """index (M,) distinct rows, loss (M,)"""
+        """index (M,) rows, loss (M,)"""
         self.loss[index] = loss.float()
 
 
@@ -213,7 +214,7 @@ class GateMemory(torch.nn.Module):
         self.register_buffer("corrected", no.clone())
 
     def write(self, index, loss, prediction, passed, corrected):
-        """index (M,) distinct rows; their values, each (M,)"""
+        """index (M,) rows; their values, each (M,)"""
         self.loss[index] = loss.float()
         self.prediction[index] = prediction.int()
         self.passed[index] = passed

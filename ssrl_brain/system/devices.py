@@ -1,13 +1,19 @@
-"""Devices: those that were asked for are there, one for each process."""
+"""Devices: those that were asked for are there, one for each process.
+
+And in which precision is multiplied there.
+"""
 
 import dataclasses
 import functools
 import os
+from pathlib import Path
 
 import torch
 from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def settle(options, environment=os.environ):
@@ -82,6 +88,7 @@ def check_device(name):
     ValueError: --device=gpu is no device: give cpu, cuda or cuda:0
     """
     if name is None:
+        warn_of_idle_gpu()
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -105,6 +112,19 @@ def check_device(name):
     return device
 
 
+def warn_of_idle_gpu():
+    """Tells of a GPU that this installation of PyTorch cannot use."""
+    if torch.cuda.is_available() or not NVIDIA_DRIVER.exists():
+        return
+    logger.warning(
+        "There is an NVIDIA driver, but torch %s (for CUDA %s) cannot use it: "
+        "this runs on the CPU. Update the driver, or install a torch for an "
+        "older CUDA: https://pytorch.org/get-started/locally",
+        torch.__version__,
+        torch.version.cuda,
+    )
+
+
 def own_device(name, local_rank):
     """The GPU of a process: as many as there are processes, one for each."""
     if name is not None and torch.device(name).index not in (None, local_rank):
@@ -119,3 +139,28 @@ def own_device(name, local_rank):
             "PyTorch finds here: lower --nproc_per_node"
         )
     return f"cuda:{local_rank}"
+
+
+def full_precision(like):
+    """A context in which autocast leaves products in the type they are given.
+
+    A product takes half precision inside of autocast even if its factors were
+    made float32 just before. Where its result is compared (cosines of close
+    clusters) or divided by a small temperature, that is too little.
+
+    Arguments
+    ---------
+    like : torch.Tensor
+        On the device of the product.
+
+    Example
+    -------
+    >>> x = torch.rand(2, 2)
+    >>> with torch.autocast("cpu", torch.bfloat16):
+    ...     half = x @ x
+    ...     with full_precision(x):
+    ...         full = x @ x
+    >>> half.dtype, full.dtype
+    (torch.bfloat16, torch.float32)
+    """
+    return torch.autocast(like.device.type, enabled=False)

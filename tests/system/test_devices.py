@@ -1,10 +1,13 @@
 """Devices that are not there, and one for each process."""
 
+import logging
+
 import pytest
 import torch
 from speechbrain.utils.run_opts import RunOptions
 
-from ssrl_brain.system.devices import settle
+from ssrl_brain.system import devices
+from ssrl_brain.system.devices import check_device, settle
 
 RANKS = [{"RANK": str(x), "LOCAL_RANK": str(x)} for x in range(3)]
 
@@ -62,3 +65,23 @@ def test_processes_without_a_gpu_talk_by_gloo(cuda, caplog):
     cuda(2)
     found = settle(options(device="cpu"), RANKS[1])
     assert (found.device, found.distributed_backend) == ("cpu", "gloo")
+
+
+def test_a_gpu_that_torch_cannot_use_is_told(tmp_path, monkeypatch, caplog):
+    driver = tmp_path / "version"
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", driver)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level(logging.WARNING):
+        check_device(None)
+        assert not caplog.records
+        driver.touch()
+        check_device("cpu")  # asked for
+        assert not caplog.records
+        check_device(None)
+    (record,) = caplog.records
+    assert "this runs on the CPU" in record.getMessage()
+    assert torch.__version__ in record.getMessage()
+    caplog.clear()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_device(None)
+    assert not caplog.records
