@@ -10,6 +10,7 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "ssrl_brain/__init__.py").read_text()
 ).group(1)
 IS_LINUX_X86 = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+FFMPEG = "av>=14"  # PyAV: its wheels bring FFmpeg along
 
 setup(
     name="ssrl_brain",
@@ -40,7 +41,15 @@ setup(
     ],
     extras_require={
         "demo": ["espeakng-loader"],
+        "m4a": [FFMPEG],
         "tensorboard": ["tensorboard"],
-        "test": ["pytest", "hypothesis", "ruff", "POT", "espeakng-loader"],
+        "test": [
+            "pytest",
+            "hypothesis",
+            "ruff",
+            "POT",
+            "espeakng-loader",
+            FFMPEG,
+        ],
     },
 )

@@ -10,20 +10,26 @@ import stat
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
 
-SUFFIXES = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64"
-    " .sph".split()
+from ssrl_brain.data.decoding import (
+    FFMPEG_SUFFIXES,
+    INSTALL_FFMPEG,
+    NO_LENGTH,
+    SUFFIXES,
+    AudioError,
+    blocks,
+    has_ffmpeg,
+    mono,
+    open_audio,
 )
-UNREADABLE_SUFFIXES = frozenset([".m4a", ".mp4", ".aac", ".wma", ".webm"])
+
+ALL_SUFFIXES = SUFFIXES | FFMPEG_SUFFIXES
 EXCERPT_SECONDS = 0.1
 MAX_LEVEL = 1e6  # of floats; the power of a sample must not overflow
-BLOCK_FRAMES = 1 << 18
+LOST_SECONDS = 0.5  # by which a file may be shorter than it promises
 # Programs that write to a pipe cannot know the length: they leave about 2 or
 # 4 GB in the header, which promises nothing.
 UNKNOWN_LENGTH = 0x7FFF0000
-NO_LENGTH = 1 << 60  # libsndfile's answer for FLAC written to a pipe
 HEADER_BYTES = 64  # some programs count the header as well
 CUT_OFF = re.compile(
     r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.M
@@ -34,7 +40,7 @@ class Listing(NamedTuple):
     """Audio files of a folder; paths relative to it, with ``/``, sorted."""
 
     files: dict  # path -> (size in bytes, time of change in ns)
-    unreadable: list  # paths of formats that libsndfile cannot read
+    unreadable: list  # paths of formats that the missing extra would read
     excluded: list  # (path, reason): names no table can hold, broken links
 
 
@@ -57,7 +63,7 @@ def split_suffix(path):
     ('id1/a.b/00001', '')
     """
     stem, suffix = os.path.splitext(path)
-    known = suffix.lower() in SUFFIXES | UNREADABLE_SUFFIXES
+    known = suffix.lower() in ALL_SUFFIXES
     return (stem, suffix.lower()) if known else (path, "")
 
 
@@ -87,6 +93,7 @@ def list_audio(folder, key="data_folder"):
             f"{key} {folder} does not exist: give --{key}=/path/to/audio"
         )
     files, unreadable, excluded = {}, [], []
+    readable = ALL_SUFFIXES if has_ffmpeg() else SUFFIXES
     seen, to_visit = set(), [("", os.fspath(folder))]
     while to_visit:
         prefix, current = to_visit.pop()
@@ -110,17 +117,17 @@ def list_audio(folder, key="data_folder"):
             try:
                 status = item.stat()
             except OSError as error:  # a link to nothing or to itself
-                if suffix in SUFFIXES:
+                if suffix in readable:
                     reason = f"unreadable: {error.strerror}"
                     excluded.append((path, reason))
                 continue
             if stat.S_ISDIR(status.st_mode):
                 to_visit.append((path + "/", item.path))
-            elif suffix not in SUFFIXES | UNREADABLE_SUFFIXES:
+            elif suffix not in ALL_SUFFIXES:
                 continue
             elif not is_writable_name(path):
                 excluded.append((path, "name cannot be written to a table"))
-            elif suffix in UNREADABLE_SUFFIXES:
+            elif suffix not in readable:
                 unreadable.append(path)
             else:
                 files[path] = (status.st_size, status.st_mtime_ns)
@@ -168,8 +175,23 @@ def fingerprint(listing):
     return digest.hexdigest()
 
 
+def why_unreadable(path):
+    """Reason to leave out one of ``Listing.unreadable``.
+
+    Example
+    -------
+    >>> why_unreadable("a/00001.m4a")
+    'm4a cannot be read: pip install .[m4a], or convert it'
+    """
+    suffix = path.rsplit(".", 1)[1]
+    return f"{suffix} cannot be read: {INSTALL_FFMPEG}, or convert it"
+
+
 def check_audio(path, min_seconds=1.0, silence_level=1e-4):
     """Reads as little of a file as tells whether it can be trained on.
+
+    That is its end, and more where it is silent or made of floats. Compressed
+    files are decoded as a whole, which alone tells their true length.
 
     Arguments
     ---------
@@ -188,27 +210,46 @@ def check_audio(path, min_seconds=1.0, silence_level=1e-4):
     try:
         if os.path.getsize(path) == 0:
             return AudioCheck(0, 0, "empty")
-        with soundfile.SoundFile(path) as audio:
-            reason = reason_to_exclude(audio, min_seconds, silence_level)
-            return AudioCheck(audio.frames, audio.samplerate, reason)
-    except (OSError, RuntimeError) as error:  # LibsndfileError is the latter
-        text = " ".join(str(error).replace(path, "").split())
-        text = text.replace("Error opening '': ", "")
-        text = why_not_opened(path) or text or "damaged"
-        return AudioCheck(0, 0, f"unreadable: {text}")
-
-
-def why_not_opened(path):
-    """The system's word for a file that it does not open, else ""."""
-    try:
-        open(path, "rb").close()
+        with open_audio(path) as audio:
+            check = check_ends if audio.seekable() else check_decoded
+            return check(audio, min_seconds, silence_level)
+    except AudioError as error:
+        return AudioCheck(0, 0, f"unreadable: {error}")
     except OSError as error:
-        return error.strerror
-    return ""
+        return AudioCheck(0, 0, f"unreadable: {error.strerror}")
+
+
+def check_ends(audio, min_seconds, silence_level):
+    """AudioCheck of an open file in which seeking is exact."""
+    reason = reason_to_exclude(audio, min_seconds, silence_level)
+    return AudioCheck(audio.frames, audio.samplerate, reason)
+
+
+def check_decoded(audio, min_seconds, silence_level):
+    """AudioCheck of an open file that is decoded as a whole."""
+    num_frames, lowest, highest = extremes(audio)
+    rate = audio.samplerate
+    if num_frames == 0:
+        reason = "empty"
+    elif is_shorter_than_promised(audio, num_frames):
+        reason = "truncated"
+    elif num_frames < min_seconds * rate:
+        reason = "too short"
+    else:
+        reason = reason_of(lowest, highest, silence_level)
+    return AudioCheck(num_frames, rate, reason)
+
+
+def is_shorter_than_promised(audio, num_frames):
+    """Whether an open file has fewer frames than its header says."""
+    lost = 0 if audio.promised is None else audio.promised - num_frames
+    return lost > LOST_SECONDS * audio.samplerate or is_cut_off(
+        audio.extra_info
+    )
 
 
 def reason_to_exclude(audio, min_seconds, silence_level):
-    """Why an open sound file cannot be used; "" if it can."""
+    """Why a file in which seeking is exact is of no use; "" if it is."""
     if audio.frames == 0:
         return "empty"
     if audio.frames >= NO_LENGTH:
@@ -216,33 +257,48 @@ def reason_to_exclude(audio, min_seconds, silence_level):
     length = min(audio.frames, max(1, int(EXCERPT_SECONDS * audio.samplerate)))
     try:
         tail = read_mono(audio, audio.frames - length, length)
-    except RuntimeError:
+    except (AudioError, RuntimeError):
         return "truncated"
     if len(tail) < length or is_cut_off(audio.extra_info):
         return "truncated"
     if audio.frames < min_seconds * audio.samplerate:
         return "too short"
-    if audio.subtype in ("FLOAT", "DOUBLE"):  # PCM has no NaN
-        return whole_file_reason(audio, silence_level)
-    if np.ptp(tail) >= 2 * silence_level:
-        return ""
-    for part in (0.5, 0.25, 0.75, 0.0):
-        excerpt = read_mono(audio, int(part * (audio.frames - length)), length)
-        if len(excerpt) and np.ptp(excerpt) >= 2 * silence_level:
-            return ""
-    return whole_file_reason(audio, silence_level)
-
-
-def whole_file_reason(audio, silence_level):
-    """Why samples are of no use; "" if they are. Reads everything."""
+    if audio.subtype not in ("FLOAT", "DOUBLE"):  # others have no NaN
+        parts = (0.5, 0.25, 0.75, 0.0)
+        excerpts = (
+            read_mono(audio, int(part * (audio.frames - length)), length)
+            for part in parts
+        )
+        for excerpt in (tail, *excerpts):
+            if len(excerpt) and np.ptp(excerpt) >= 2 * silence_level:
+                return ""
     audio.seek(0)
-    lowest, highest = np.inf, -np.inf
-    while len(block := audio.read(BLOCK_FRAMES, "float32", always_2d=True)):
-        block = block.mean(1)
-        if not np.isfinite(block).all():
-            return "NaN or infinite"
-        lowest = min(lowest, block.min())
-        highest = max(highest, block.max())
+    return reason_of(*extremes(audio)[1:], silence_level)
+
+
+def extremes(audio):
+    """(frames, lowest, highest sample) of the rest of an open file.
+
+    The latter two are NaN where a sample is.
+    """
+    num_frames, lowest, highest = 0, np.inf, -np.inf
+    for place, block in blocks(audio):
+        num_frames = place + len(block)
+        lowest = np.minimum(lowest, block.min())
+        highest = np.maximum(highest, block.max())
+    return num_frames, lowest, highest
+
+
+def reason_of(lowest, highest, silence_level):
+    """Why samples between two values are of no use; "" if they are.
+
+    Example
+    -------
+    >>> reason_of(-0.1, 0.1, 1e-4), reason_of(0.3, 0.3, 1e-4)
+    ('', 'silent')
+    """
+    if not np.isfinite((lowest, highest)).all():
+        return "NaN or infinite"
     if max(-lowest, highest) > MAX_LEVEL:
         return "far beyond full scale"
     return "silent" if highest - lowest < 2 * silence_level else ""
@@ -251,7 +307,7 @@ def whole_file_reason(audio, silence_level):
 def read_mono(audio, start, length):
     """Average of the channels of an excerpt of an open file."""
     audio.seek(start)
-    return audio.read(length, "float32", always_2d=True).mean(1)
+    return mono(audio.read(length))
 
 
 def is_cut_off(header_log):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ssrl_brain.data import audio_files
 from ssrl_brain.data.audio_files import (
     check_audio,
     fingerprint,
@@ -33,7 +34,9 @@ def touch(path):
     path.write_bytes(b"x")
 
 
-def test_listing_is_sorted_and_skips_what_is_hidden_or_no_audio(tmp_path):
+def test_listing_is_sorted_and_skips_what_is_hidden_or_no_audio(
+    tmp_path, monkeypatch
+):
     for name in (
         "b/1.wav",
         "a/2.FLAC",
@@ -44,6 +47,8 @@ def test_listing_is_sorted_and_skips_what_is_hidden_or_no_audio(tmp_path):
     ):
         touch(tmp_path / name)
     touch(tmp_path / "c/1.m4a")
+    assert list(list_audio(tmp_path).files)[-1] == "c/1.m4a"
+    monkeypatch.setattr(audio_files, "has_ffmpeg", lambda: False)
     listing = list_audio(tmp_path)
     assert list(listing.files) == ["a.wav", "a/2.FLAC", "b/1.wav"]
     assert listing.files["a.wav"][0] == 1
