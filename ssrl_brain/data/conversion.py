@@ -94,6 +94,8 @@ def convert_tree(
             f"--sample_rate={sample_rate} is no rate in Hz: give 16000 or the "
             "like"
         )
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f"--num_workers={num_workers} must be at least 1")
     listing = list_audio(data_folder)
     refuse_nested(data_folder, output_folder)
     paths = sorted([*listing.files, *listing.unreadable])

@@ -167,7 +167,9 @@ def test_a_playlist_leads_nowhere(tmp_path):
         "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n"
         f"{tmp_path}/a.mp3\n#EXT-X-ENDLIST\n"
     )
-    (tmp_path / "c.m4a").write_text(f"ffconcat version 1.0\nfile {tmp_path}/a.mp3\n")
+    (tmp_path / "c.m4a").write_text(
+        f"ffconcat version 1.0\nfile {tmp_path}/a.mp3\n"
+    )
     for name in "bc":
         reason = check_audio(str(tmp_path / f"{name}.m4a")).reason
         assert reason.startswith("unreadable: ")
