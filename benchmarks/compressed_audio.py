@@ -19,8 +19,9 @@ import numpy as np
 import soundfile
 from common import ROOT, report, seconds_each
 
-from ssrl_brain.data import decoding
-from ssrl_brain.data.decoding import FFmpegAudio, SndfileAudio, read_spans
+from ssrl_brain.data import audio_readers
+from ssrl_brain.data.audio_readers import FFmpegAudio, SndfileAudio
+from ssrl_brain.data.decoding import read_spans
 
 sys.path.append(str(ROOT / "tests"))
 import sounds  # noqa: E402
@@ -92,7 +93,7 @@ def milliseconds(function, *arguments):
 
 def main():
     """Prints a line for each format."""
-    decoding.FFMPEG_FORMATS += ",ogg,mp3,flac,wav"  # for comparison only
+    audio_readers.FFMPEG_FORMATS += ",ogg,mp3,flac,wav"  # for comparison only
     with tempfile.TemporaryDirectory() as folder:
         for kind in KINDS:
             rate = sounds.rate_of(kind)

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 import torchaudio
 
-from ssrl_brain.data.decoding import AudioError, open_audio, read_spans
+from ssrl_brain.data.audio_readers import AudioError
+from ssrl_brain.data.decoding import open_audio, read_spans
 
 REMEDY = "put the file back, or prepare again and use a new --output_folder"
 

@@ -13,7 +13,8 @@ import pathlib
 import numpy as np
 from scipy.signal import resample_poly
 
-from ssrl_brain.data.decoding import AudioError, open_audio, read_all
+from ssrl_brain.data.audio_readers import AudioError
+from ssrl_brain.data.decoding import open_audio, read_all
 from ssrl_brain.data.preparation import parallel_map
 
 FULL_SCALE = 32767

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
-from ssrl_brain.data import audio_files, conversion, decoding
-from ssrl_brain.data.conversion import convert_tree, resampled
+from ssrl_brain.data import audio_files, audio_readers, decoding, transcoding
+from ssrl_brain.data.conversion import convert_tree
 from ssrl_brain.data.prepare import auto
+from ssrl_brain.data.transcoding import resampled
 
 RATE = 16000
 
@@ -264,13 +265,13 @@ def test_a_second_run_does_what_is_new_or_changed(tree, tmp_path):
 
 def convert_slowly(data, out):
     """In a process to be killed: each file takes a while."""
-    read = decoding.SndfileAudio.read
+    read = audio_readers.SndfileAudio.read
 
     def slowly(self, count):
         time.sleep(0.05)
         return read(self, count)
 
-    decoding.SndfileAudio.read = slowly
+    audio_readers.SndfileAudio.read = slowly
     convert_tree(data, out, num_workers=1)
 
 
@@ -421,14 +422,14 @@ def test_long_files_take_little_memory(tmp_path):
         for _ in range(15):
             file.write(np.zeros(60 * 8000, np.int16))
     sizes = []
-    part = conversion.resample_poly
+    part = transcoding.resample_poly
 
     def watched(samples, *args):
         sizes.append(len(samples))
         return part(samples, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conversion, "resample_poly", watched)
+        patch.setattr(transcoding, "resample_poly", watched)
         convert_tree(tmp_path / "in", tmp_path / "out", num_workers=1)
     assert max(sizes) < 2 * decoding.BLOCK_FRAMES
     assert soundfile.info(tmp_path / "out/a.flac").frames == 900 * RATE

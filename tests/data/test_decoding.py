@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from ssrl_brain.data import audio_files, decoding
 from ssrl_brain.data.audio import read_excerpts, read_whole
-from ssrl_brain.data.audio_files import check_audio
-from ssrl_brain.data.decoding import AudioError, open_audio, read_spans
+from ssrl_brain.data.audio_check import check_audio
+from ssrl_brain.data.audio_readers import AudioError, muted_stderr
+from ssrl_brain.data.decoding import open_audio, read_spans
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +114,10 @@ def test_nothing_is_printed(files, tmp_path, capfd):
 
 
 def test_the_standard_error_is_back_afterwards(capfd):
-    with decoding.muted_stderr():
+    with muted_stderr():
         os.write(2, b"lost")
     os.write(2, b"kept")
-    with pytest.raises(KeyError), decoding.muted_stderr():
+    with pytest.raises(KeyError), muted_stderr():
         raise KeyError
     os.write(2, b", too")
     assert capfd.readouterr().err == "kept, too"
@@ -126,7 +127,7 @@ def test_it_may_be_closed(files):
     path, rate, whole = files["mp3"]
     code = (
         "import sys\n"
-        "from ssrl_brain.data.audio_files import check_audio\n"
+        "from ssrl_brain.data.audio_check import check_audio\n"
         "print(check_audio(sys.argv[1]).num_frames)"
     )
     done = subprocess.run(

@@ -6,13 +6,13 @@ from collections import Counter
 
 from speechbrain.utils.logger import get_logger
 
+from ssrl_brain.data.audio_check import check_audio
 from ssrl_brain.data.audio_files import (
-    check_audio,
     printable,
     split_suffix,
     why_unreadable,
 )
-from ssrl_brain.data.decoding import FFMPEG_SUFFIXES, INSTALL_FFMPEG
+from ssrl_brain.data.audio_readers import FFMPEG_SUFFIXES, INSTALL_FFMPEG
 from ssrl_brain.data.preparation import parallel_map, write_table
 from ssrl_brain.data.prepare.trials import (
     all_lines,
