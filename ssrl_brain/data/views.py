@@ -42,6 +42,7 @@ def crop_starts(total, length, num, generator, spread=True):
     >>> sorted(crop_starts(10, 6, 2, np.random.default_rng(0)).tolist())
     [0, 4]
     """
+    total, length = int(total), int(length)
     if total < length:
         return generator.integers(0, total, size=num)
     slack = total - num * length
@@ -49,9 +50,9 @@ def crop_starts(total, length, num, generator, spread=True):
         return generator.integers(0, total - length + 1, size=num)
     if slack >= 0:
         gaps = np.sort(generator.integers(0, slack + 1, size=num))
-        starts = gaps + length * np.arange(num)
+        starts = gaps + length * np.arange(num, dtype=np.int64)
     else:
-        starts = np.arange(num) * (total - length) // (num - 1)
+        starts = np.arange(num, dtype=np.int64) * (total - length) // (num - 1)
     return generator.permutation(starts)
 
 
@@ -96,7 +97,7 @@ class View:
 
     def draw_length(self, sample_rate, seed, epoch, batch):
         """Samples of every crop in a batch."""
-        low, high = np.rint(self.seconds * sample_rate).astype(int)
+        low, high = np.rint(self.seconds * sample_rate).astype(np.int64)
         if low == high:
             return int(low)
         generator = random_generator("length", seed, epoch, batch)
@@ -247,7 +248,7 @@ class CropDataset(torch.utils.data.Dataset):
         table = self.utterances
         frames, rate = int(table.num_frames[row]), int(table.sample_rates[row])
         total = length_at(frames, rate, self.sample_rate)
-        sizes = np.rint(length * rates).astype(int)
+        sizes = np.rint(length * rates).astype(np.int64)
         longest = int(sizes.max())
         # An utterance that is too short for the fastest crop only is repeated
         # in that crop, not in the others.

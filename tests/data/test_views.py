@@ -41,6 +41,21 @@ def test_crops_that_fit_never_overlap(num, length, spare, generator):
 
 
 @settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([np.int32, np.int64]),
+    st.integers(1, 20),
+    st.integers(1, 3 * 3600 * 192000),
+    st.integers(1, 3 * 3600 * 192000),
+    seeds,
+)
+def test_crops_of_hours_lie_inside(kind, num, total, length, generator):
+    starts = crop_starts(kind(total), kind(length), num, generator)
+    assert starts.dtype == np.int64 and starts.min() >= 0
+    assert (starts + np.int64(length)).max() <= total or length > total
+    assert (starts < total).all()
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.integers(2, 6), st.integers(2, 50), st.data(), seeds)
 def test_crops_that_do_not_fit_are_spaced_evenly(num, length, data, generator):
     total = data.draw(st.integers(length, num * length - 1))

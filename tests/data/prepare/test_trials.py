@@ -45,7 +45,7 @@ def test_names_match_by_path_id_or_without_extension(tmp_path):
 
 
 def test_a_file_that_was_left_out_gives_its_reason(tmp_path):
-    excluded = [("wav/id9/a/1.m4a", "m4a cannot be read: convert it")]
+    excluded = [("wav/id9/a/1.m4a", "m4a cannot be read: why")]
     with pytest.raises(ValueError, match="line 1: id9/a/1 .*: m4a cannot"):
         match(tmp_path, "1 id9/a/1 id1/a/1\n", excluded=excluded)
     with pytest.raises(ValueError, match="line 1: id8/a/1 .*: no such audio"):
