@@ -30,7 +30,7 @@ from ssrl_brain.system.distributed import (
     rank,
     share_buffers,
 )
-from ssrl_brain.training.checkpoints import refuse_nonfinite
+from ssrl_brain.training.checkpoints import diverged, refuse_nonfinite
 
 
 @register_checkpoint_hooks
@@ -181,6 +181,14 @@ class SpeakerBrain(sb.Brain):
         """Of all ranks: neither logs nor schedules tell how many there are."""
         loss = mean_over_ranks(loss.to(self.device))
         return super().update_average(loss, avg_loss)
+
+    def check_loss_isfinite(self, loss):
+        """Passes over a few losses that are no numbers, then gives up."""
+        try:
+            super().check_loss_isfinite(loss)
+        except ValueError:
+            what = "the loss is NaN or infinite"
+            raise ValueError(diverged(what, self.checkpointer)) from None
 
     def adjust_gradients(self):
         """Hook: between backward and clipping."""
