@@ -31,7 +31,7 @@ from ssrl_brain.system.distributed import (
     rank,
     share_buffers,
 )
-from ssrl_brain.training.checkpoints import refuse_nonfinite
+from ssrl_brain.training.checkpoints import diverged, refuse_nonfinite
 from ssrl_brain.training.unread import UnreadLosses
 
 LOSSES_AT_ONCE = 10  # that a GPU is waited for; the progress bar shows them
@@ -215,6 +215,14 @@ class SpeakerBrain(sb.Brain):
         for _ in range(nonfinite):
             self.check_loss_isfinite(torch.tensor(torch.nan))
         return average
+
+    def check_loss_isfinite(self, loss):
+        """Passes over a few losses that are no numbers, then gives up."""
+        try:
+            super().check_loss_isfinite(loss)
+        except ValueError:
+            what = "the loss is NaN or infinite"
+            raise ValueError(diverged(what, self.checkpointer)) from None
 
     def adjust_gradients(self):
         """Hook: between backward and clipping."""

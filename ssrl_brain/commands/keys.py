@@ -98,7 +98,8 @@ def refuse_incomplete(path, needed):
     tree = read_yaml(path)
     missing = [key for key in needed if key not in tree]
     if missing:
+        more = f" (and {len(missing) - 1} more)" if missing[1:] else ""
         raise ValueError(
-            f"{path} lacks {', '.join(missing)}, which a stage needs: name the "
+            f"{path} lacks {missing[0]}{more}, which a stage needs: name the "
             "YAML of a stage first, files of overrides behind it"
         )

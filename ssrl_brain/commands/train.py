@@ -13,6 +13,11 @@ and saves it. On several GPUs:
 
     torchrun --standalone --nproc_per_node=4 train.py hparams/dino.yaml ...
 
+A folder, file or list is what was typed, with ~ expanded, and nothing where
+nothing was typed: --noise_folder= is none. Other values are YAML. A file of
+overrides may hold keys of any stage, and --other_stages=a.yaml,b.yaml names
+stages of your own for that.
+
 Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
 --grad_accumulation_factor=4 --noprogressbar ... --debug runs ten batches an
 epoch, in a temporary folder, and shows errors with their traceback.

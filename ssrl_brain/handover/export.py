@@ -63,7 +63,7 @@ def foreign_classes(stage):
 
     Example
     -------
-    >>> text = "embedding_model: !new:my_net.Net {act: !name:torch.nn.ReLU}"
+    >>> text = "embedding_model: !new:my_net.Net {size: 3}"
     >>> foreign_classes(YAML().load(text))
     ['my_net.Net']
     """

@@ -106,9 +106,18 @@ def refuse_nonfinite(state, checkpointer):
     checkpointer : Checkpointer or None
         Of which the last good checkpoint is named.
     """
-    bad = nonfinite(state)
-    if bad is None:
-        return
+    if bad := nonfinite(state):
+        raise ValueError(diverged(bad, checkpointer))
+
+
+def diverged(what, checkpointer):
+    """What a user can do about a run whose numbers are none.
+
+    Example
+    -------
+    >>> diverged("the loss is NaN", None)[:43]
+    'training has diverged, the loss is NaN; no '
+    """
     good = checkpointer and last_good(checkpointer)
     kept = (
         f"the last good checkpoint is {good}: move later ones away, if there "
@@ -117,7 +126,7 @@ def refuse_nonfinite(state, checkpointer):
         else "no checkpoint is good: begin again in another --output_folder, "
         "with a lower --lr"
     )
-    raise ValueError(f"training has diverged, {bad}; {kept}")
+    return f"training has diverged, {what}; {kept}"
 
 
 def last_good(checkpointer):

@@ -126,6 +126,26 @@ def test_prepared_lists_and_tables_without_missing_trials(
     assert counts["missing trials"] == {"list": 2}
 
 
+def test_a_list_of_one_kind_is_told_by_its_path(tmp_path, tiny_corpus, caplog):
+    text = (tiny_corpus["data_folder"] / "trials.txt").read_text()
+    for kind in "10":
+        lines = [x for x in text.splitlines(True) if x.startswith(kind)]
+        (tmp_path / f"only_{kind}.txt").write_text("".join(lines))
+    prepare(
+        data_folder=tiny_corpus["data_folder"],
+        prepared_folder=tmp_path / "prepared",
+        trial_lists=f"trials.txt,{tmp_path}/only_1.txt,{tmp_path}/only_0.txt",
+        min_seconds=0.3,
+        num_workers=1,
+    )
+    told = [x.getMessage() for x in caplog.records if x.levelname == "WARNING"]
+    assert [x.partition(",")[0] for x in told] == [
+        f"{tmp_path}/only_1.txt has no trials of different speakers",
+        f"{tmp_path}/only_0.txt has no trials of the same speaker",
+    ]
+    assert len(list((tmp_path / "prepared/trials").iterdir())) == 3
+
+
 def test_lists_are_found_here_first_then_with_the_data(tmp_path, monkeypatch):
     here, data = tmp_path / "here", tmp_path / "data"
     for place in (here, data):
