@@ -34,6 +34,8 @@ from ssrl_brain.noisy_labels.memory import (  # noqa: E402
 )
 from ssrl_brain.system.process import keep_freed_memory  # noqa: E402
 
+pinned = torch.utils.data._utils.pin_memory.pin_memory
+
 VARIANTS = {
     "fp32": [],
     "bf16": ["--precision=bf16"],
@@ -122,6 +124,8 @@ def main():
     keep_freed_memory()
     make = make_batch if options.stage == "dino" else ssrl_batch
     batch = make(options.batch_size)
+    if options.device != "cpu":  # as the data loader does
+        batch = pinned(batch)
     names = options.variants.split(",")
     brains = {n: make_brain(options.stage, options, VARIANTS[n]) for n in names}
     warmup = {name: timed(brains[name], batch)[1] for name in names}
