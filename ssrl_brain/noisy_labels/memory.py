@@ -52,10 +52,17 @@ def queue_agreement(queue, labels):
     >>> queue_agreement(queue, torch.tensor([3, 5, 9]))
     0.875
     """
+    # a part at a time: sums of many rows take more memory than the queues
+    parts = zip(queue.split(2**20), labels.split(2**20), strict=True)
+    return torch.cat([_agreement(*part) for part in parts]).mean().item()
+
+
+def _agreement(queue, labels):
+    """(M,) the share of each queue that holds a prediction."""
     filled = queue >= 0
     agreeing = (filled & (queue == labels[:, None])).sum(1)
     used = filled.any(1)
-    return (agreeing[used] / filled[used].sum(1)).mean().item()
+    return agreeing[used] / filled[used].sum(1)
 
 
 def cluster_size_quantiles(labels):
@@ -76,7 +83,8 @@ def cluster_size_quantiles(labels):
     >>> cluster_size_quantiles(torch.tensor([4, 4, 4, 7, 9]))
     [1.0, 1.0, 1.0, 2.0, 3.0]
     """
-    sizes = labels.unique(return_counts=True)[1].double()
+    sizes = labels.bincount()
+    sizes = sizes[sizes > 0].double()
     return sizes.quantile(sizes.new_tensor([0, 0.25, 0.5, 0.75, 1])).tolist()
 
 
@@ -150,7 +158,7 @@ class LabelQueue(torch.nn.Module):
         agreed = (self.student_label == self.label).float().mean().item()
         self.previous_label.copy_(self.label)
         record = {
-            "clusters": len(self.label.unique()),
+            "clusters": int((self.label.bincount() > 0).sum()),
             "cluster_size_quantiles": cluster_size_quantiles(self.label),
             "labels_changed": changed,
             "teacher_student_agreement": agreed,
