@@ -6,13 +6,16 @@
         --rir_folder=/data/RIRS_NOISES --output_folder=results/ssrl
 
 A chain names its steps, the YAML of each, and which step's encoder or labels
-it starts from. Finished steps are skipped, an interrupted one goes on where
+it starts from. Before anything runs, every step is built at full size without
+weights, to see that it fits those that start from it. Finished steps are skipped, an interrupted one goes on where
 it stopped. Any --key=value is handed to every stage that has this key, and
 wins over the chain's own options; so does a second YAML, for instance
 hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
+A step with `needs_speakers: True` is left out where true speakers are not
+known or there are no trials.
 The table is also written to <output_folder>/metrics.json, and report.html
 beside it shows what the stages logged.
 
@@ -21,14 +24,15 @@ stage are run, and the plan says what would run, for how long and in how much
 memory.
 """
 
+import functools
 import os
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.chains import plan
+from ssrl_brain.chains import chain_file, plan
+from ssrl_brain.chains.rehearsal import rehearse
 from ssrl_brain.commands import command_line, label, report, train, verify
 from ssrl_brain.evaluation.tables import markdown_table
 from ssrl_brain.system.files import read_json, write_json
@@ -55,24 +59,29 @@ def main(arguments):
     if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--plan measures one process: leave out torchrun")
     arguments = [argument for argument in arguments if argument != "--plan"]
-    chain_file, yamls, options, run_options = read_command_line(arguments)
-    chain = YAML(typ="safe").load(Path(chain_file))
+    path, yamls, options, run_options = read_command_line(arguments)
+    chain = chain_file.read_chain(path)
     chain["overrides"] = chain.get("overrides", []) + yamls
     output = Path(options.pop("output_folder", f"results/{chain['name']}"))
     if "data_folder" not in options:
         options |= make_corpus(chain, output / "corpus", options)
     check_keys(chain, options)
     title = chain.get("title", "")
-    paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
+    steps = chain["steps"]
+    paper = {s["name"]: s["paper"] for s in steps if "paper" in s}
+    paper |= chain.get("paper", {})
     runners = [
-        Step(step, chain, output, options, run_options)
-        for step in chain["steps"]
+        Step(step, chain, output, options, run_options) for step in steps
     ]
+    rehearse(runners)
     if plan_only:
         print(plan.plan(runners), flush=True)
         return []
     rows = []
     for runner in runners:
+        if runner.lacks_speakers():
+            logger.info("%s: left out, needs speakers and trials", runner.name)
+            continue
         rows.append(runner.result())
         if if_main_process():
             write_json(
@@ -143,6 +152,7 @@ def make_corpus(chain, folder, options):
     }
 
 
+@functools.lru_cache
 def yaml_keys(path):
     """Keys of a stage YAML."""
     return set(command_line.read_yaml(command_line.find(path)))
@@ -170,29 +180,46 @@ class Step:
         self.name = step["name"]
         self.yaml = step["train"]
         self.overrides = [
+            *chain.get("base_overrides", []),
             *step.get("overrides", []),
             *chain.get("overrides", []),
         ]
         self.clusters = chain.get("cluster", True)
         self.logged = chain.get("logged", [])
+        self.needs_speakers = step.get("needs_speakers", False)
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
+        encoder, labels = (
+            chain_file.source_of(step, chain, what)
+            for what in ("encoder", "labels")
+        )
+        sources = {}
+        if encoder:
+            sources["encoder_folder"] = str(output / encoder / "export")
+        if labels:
+            sources["label_folder"] = str(
+                chain_file.label_folder(labels, chain, output)
+            )
         self.options = {
             "prepared_folder": str(output / "prepared"),
             **chain.get("options", {}),
             **step.get("options", {}),
             **options,
+            **sources,
             **step.get("fixed", {}),
         }
-        if "encoder" in step:
-            self.options["encoder_folder"] = str(
-                output / step["encoder"] / "export"
-            )
-        if "labels" in step:
-            self.options["label_folder"] = str(
-                output / step["labels"] / "clusters"
-            )
+
+    def lacks_speakers(self):
+        """Whether it needs true speakers of data that have none, or no trials.
+
+        To be asked when an earlier step has prepared the data.
+        """
+        folder = Path(self.options["prepared_folder"])
+        known = (folder / "speakers.csv").is_file()
+        known = known or bool(self.options.get("speakers_csv"))
+        known = known and bool(self.options.get("trial_lists"))
+        return self.needs_speakers and not known
 
     def result(self):
         """Row of the table; from the disk if the step is finished."""
@@ -259,6 +286,8 @@ class Step:
         keys = yaml_keys(yaml)
         options = {**self.options, **options}
         arguments = [
-            f"--{key}={value}" for key, value in options.items() if key in keys
+            f"--{key}={'null' if value is None else value}"
+            for key, value in options.items()
+            if key in keys
         ]
         return [yaml, *self.overrides, *arguments, *self.run_options]

@@ -215,7 +215,11 @@ def load(hparams_file, overrides):
     -------
     dict
     """
-    text, overrides = with_blocks(hparams_file, overrides)
+    return load_text(hparams_file, *with_blocks(hparams_file, overrides))
+
+
+def load_text(hparams_file, text, overrides=None):
+    """Loads the text of a HyperPyYAML file; errors name that file."""
     try:
         return load_hyperpyyaml(text, overrides)
     except pydoc.ErrorDuringImport as error:  # an optional package
