@@ -37,6 +37,7 @@ setup(
             "recipe/hparams/*.yaml",
             "recipe/hparams/*/*.yaml",
             "recipe/chains/*.yaml",
+            "recipe/chains/*/*.yaml",
         ]
     },
     entry_points={"console_scripts": ["ssrl-brain = ssrl_brain.cli:console"]},

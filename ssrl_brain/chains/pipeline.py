@@ -6,13 +6,16 @@
         --rir_folder=/data/RIRS_NOISES --output_folder=results/ssrl
 
 A chain names its steps, the YAML of each, and which step's encoder or labels
-it starts from. Finished steps are skipped, an interrupted one goes on where
-it stopped. Any --key=value is handed to every stage that has this key, and
+it starts from. Before anything runs, every step is built at full size without
+weights, to see that it fits those that start from it. Finished steps are
+skipped, an interrupted one goes on where it stopped. Any --key=value is handed to every stage that has this key, and
 wins over the chain's own options; so does a second YAML, for instance
 hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
+A step with `needs_speakers: True` is left out where true speakers are not
+known or there are no trials.
 The table is also written to <output_folder>/metrics.json, and report.html
 beside it shows what the stages logged.
 
@@ -30,9 +33,11 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.chains import plan
-from ssrl_brain.chains.chain import SCRIPTS, check_keys, read_chain
+from ssrl_brain.chains import chain_file, plan
+from ssrl_brain.chains.chain import SCRIPTS, check_keys
+from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.chains.listing import listing
+from ssrl_brain.chains.rehearsal import rehearse
 from ssrl_brain.commands import (
     claims,
     command_line,
@@ -70,24 +75,26 @@ def main(arguments):
     if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--plan measures one process: leave out torchrun")
     arguments = [argument for argument in arguments if argument != "--plan"]
-    chain_file, yamls, options, run_options = read_command_line(arguments)
-    chain = read_chain(chain_file)
+    path, yamls, options, run_options = read_command_line(arguments)
+    chain = read_chain(path)
     chain["overrides"] = chain.get("overrides", []) + yamls
     output = options.pop("output_folder", f"results/{chain['name']}")
     output = Path(values.expanded("output_folder", output))
     given = dict(options)
-    check_keys(chain_file, chain, options)
+    check_keys(path, chain, options)
     if "data_folder" not in options:
         options |= corpus_options(chain, output / "corpus", options)
     title = chain.get("title", "")
-    paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
+    steps = chain["steps"]
+    paper = {s["name"]: s["paper"] for s in steps if "paper" in s}
+    paper |= chain.get("paper", {})
     runners = [
-        Step(step, chain, output, options, run_options)
-        for step in chain["steps"]
+        Step(step, chain, output, options, run_options) for step in steps
     ]
     for runner in runners:
         runner.check()
     outputs = check_folders(output, given, runners)
+    rehearse(runners)
     with contextlib.ExitStack() as held:
         if not plan_only:
             run_on_main(claims.take, args=[held, outputs])
@@ -98,6 +105,10 @@ def main(arguments):
             return []
         rows = []
         for runner in runners:
+            if runner.lacks_speakers():
+                why = "left out, needs speakers and trials"
+                logger.info("%s: %s", runner.name, why)
+                continue
             rows.append(runner.result())
             if if_main_process():
                 write_json(
@@ -202,30 +213,47 @@ class Step:
         self.name = step["name"]
         self.yaml = step["train"]
         self.overrides = [
+            *chain.get("base_overrides", []),
             *step.get("overrides", []),
             *chain.get("overrides", []),
         ]
         self.clusters = chain.get("cluster", True)
         self.logged = chain.get("logged", [])
         self.stages = sorted({step["train"] for step in chain["steps"]})
+        self.needs_speakers = step.get("needs_speakers", False)
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
+        encoder, labels = (
+            chain_file.source_of(step, chain, what)
+            for what in ("encoder", "labels")
+        )
+        sources = {}
+        if encoder:
+            sources["encoder_folder"] = str(output / encoder / "export")
+        if labels:
+            sources["label_folder"] = str(
+                chain_file.label_folder(labels, chain, output)
+            )
         self.options = {
             "prepared_folder": str(output / "prepared"),
             **chain.get("options", {}),
             **step.get("options", {}),
             **options,
+            **sources,
             **step.get("fixed", {}),
         }
-        if "encoder" in step:
-            self.options["encoder_folder"] = str(
-                output / step["encoder"] / "export"
-            )
-        if "labels" in step:
-            self.options["label_folder"] = str(
-                output / step["labels"] / "clusters"
-            )
+
+    def lacks_speakers(self):
+        """Whether it needs true speakers of data that have none, or no trials.
+
+        To be asked when an earlier step has prepared the data.
+        """
+        folder = Path(self.options["prepared_folder"])
+        known = (folder / "speakers.csv").is_file()
+        known = known or bool(self.options.get("speakers_csv"))
+        known = known and bool(self.options.get("trial_lists"))
+        return self.needs_speakers and not known
 
     def result(self):
         """Row of the table; from the disk if the step is finished."""
@@ -262,7 +290,7 @@ class Step:
         own = {"encoder_folder": self.folder / "export"}
         trained = ["export/hyperparams.yaml", "export/embedding_model.ckpt"]
         labels = ["pseudo_labels.csv", "centroids.npy", "source.json"]
-        if plan.makes_labels(self):
+        if chain_file.makes_labels(self.yaml):
             trained += [f"labels/{name}" for name in labels]
         options = {"output_folder": self.folder}
         yield self.train, train, self.yaml, options, trained
@@ -270,7 +298,7 @@ class Step:
             yaml = "hparams/verify.yaml"
             options = {**own, "output_folder": self.folder / "verify"}
             yield self.verify, verify, yaml, options, ["verify/metrics.json"]
-        if self.clusters and not plan.makes_labels(self):
+        if self.clusters and not chain_file.makes_labels(self.yaml):
             yaml = "hparams/pseudo_label.yaml"
             options = {**own, "label_folder": self.folder / "clusters"}
             files = [f"clusters/{name}" for name in labels]
@@ -302,7 +330,7 @@ class Step:
         for make, script, yaml, options, files in self.parts():
             if done is None or self.is_missing(files):
                 row |= make(self.call(script.main, yaml, options))
-        if plan.makes_labels(self):
+        if chain_file.makes_labels(self.yaml):
             row |= self.cluster(read_history(self.folder)[-1])
         return row
 

@@ -176,9 +176,13 @@ def load(hparams_file, overrides):
     -------
     dict
     """
-    tree = merged(hparams_file, overrides)
+    return load_text(hparams_file, as_text(merged(hparams_file, overrides)))
+
+
+def load_text(hparams_file, text):
+    """Loads the text of a HyperPyYAML file; errors name that file."""
     try:
-        return load_hyperpyyaml(as_text(tree))
+        return load_hyperpyyaml(text)
     except pydoc.ErrorDuringImport as error:  # an optional package
         message = " ".join(str(error.value).split())
         raise ValueError(f"{hparams_file}, overridden: {message}") from error

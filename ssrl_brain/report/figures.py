@@ -6,7 +6,7 @@ import torch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ssrl_brain.evaluation.metrics import eer
-from ssrl_brain.noisy_labels.gmm import clean_probability
+from ssrl_brain.noisy_labels.gmm import clean_probability, mistaken_range
 from ssrl_brain.report import numbers
 from ssrl_brain.report.style import (
     COLOURS,
@@ -83,7 +83,8 @@ def loss_histogram(record):
         Of one epoch, with "mixture" or "loss_histogram" or both. Split by
         right and wrong labels where "loss_histogram_right" and
         "loss_histogram_wrong" are there; the gate is "next_gate_on_axis",
-        which this mixture sets.
+        which this mixture sets. Shaded where the clean probability, of records
+        with "clean_prob", rises with the loss.
 
     Returns
     -------
@@ -118,10 +119,27 @@ def loss_histogram(record):
         both = numbers.component_curves(x, mixture, mass)
         ax.plot(x, both[0], color=COLOURS[0], label="clean component")
         ax.plot(x, both[1], "--", color=COLOURS[1], label="noisy component")
+        if "clean_prob" in record:
+            shade_mistaken(ax, mixture, low, high)
     gate = record.get("next_gate_on_axis")
     if gate is not None:
         ax.axvline(gate, color="black", ls=":", label="gate")
     return finished(ax)
+
+
+def shade_mistaken(ax, mixture, low, high):
+    """Marks what of (low, high) the posterior of eq. 18 gets the wrong way."""
+    found = mistaken_range(numbers.as_mixture(mixture))
+    start, end = np.clip(found or (low, low), low, high)
+    if start < end:
+        ax.axvspan(
+            start,
+            end,
+            color=COLOURS[1],
+            alpha=0.12,
+            lw=0,
+            label="larger loss, cleaner (eq. 18)",
+        )
 
 
 @styled
@@ -138,6 +156,7 @@ def clean_probabilities(mixture, label="ln(loss)"):
         )
         colour = COLOURS[int(monotone)]
         ax.plot(x, probability.numpy(), line, color=colour, label=name)
+    shade_mistaken(ax, mixture, x[0], x[-1])
     for mean in mixture[1]:
         ax.axvline(mean, color=GREY, ls=":", lw=1)
     ax.set_ylim(-0.03, 1.03)

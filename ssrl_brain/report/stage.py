@@ -117,7 +117,9 @@ def loss_figures(history):
                 f"Clean probability, epoch {fitted[-1]['epoch']}",
                 "Of a label, given its loss: the posterior of the clean "
                 "component (SSRL, eq. 18) and its monotone variant. Dotted: "
-                "the two means.",
+                "the two means. Shaded, here and above: where the posterior "
+                "rises with the loss, because one component is the wider; the "
+                "smallest losses are mistrusted or the largest trusted.",
                 data_uri(
                     figures.clean_probabilities(
                         fitted[-1]["mixture"],
