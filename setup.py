@@ -10,6 +10,7 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "ssrl_brain/__init__.py").read_text()
 ).group(1)
 IS_LINUX_X86 = "sys_platform == 'linux' and platform_machine == 'x86_64'"
+FFMPEG = "av>=14"  # PyAV: its wheels bring FFmpeg along
 
 setup(
     name="ssrl_brain",
@@ -60,6 +61,7 @@ setup(
     ],
     extras_require={
         "demo": ["espeakng-loader"],
+        "m4a": [FFMPEG],
         "tensorboard": ["tensorboard"],
         "test": [
             "pytest",
@@ -68,6 +70,7 @@ setup(
             "POT",
             "espeakng-loader",
             "setuptools>=70.1",  # builds the wheel that a test installs
+            FFMPEG,
         ],
     },
 )

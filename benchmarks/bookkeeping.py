@@ -13,18 +13,30 @@ logged without labels. It is compared with an epoch of training: steps of the
 student alone (ECAPA-TDNN C=1024, 8,000 clusters, 2 s crops, features given;
 no teacher, reading or augmentation), timed on a small batch on the same device
 and multiplied by the number of utterances, so the share is an upper limit.
+
+    OMP_NUM_THREADS=1 python benchmarks/bookkeeping.py --rows=1M,10M
+
+Memory and time of the same for other numbers of utterances, of which only so
+many steps are made as tell how long one takes. Names and paths of the table
+are left out, they take as much as their text.
 """
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import torch
-from common import report, seconds_each
+from common import peak_memory_gb, report, seconds_each
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
 
 from ssrl_brain.clustering.kmeans import Clusters, session_means
 from ssrl_brain.clustering.purify import purify
+from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.label_metrics import right_labels
 from ssrl_brain.networks.models import EncoderWithHead
 from ssrl_brain.noisy_labels.gmm import (
@@ -61,30 +73,28 @@ class Epoch:
     """What SSRL remembers in an epoch, and at its end."""
 
     def __init__(self, num_utterances, num_clusters, batch_size, device):
-        shape = (num_utterances,)
-        labels = torch.randint(num_clusters, shape, device=device)
+        options = {"device": device, "dtype": torch.int32}
+        labels = torch.randint(num_clusters, (num_utterances,), **options)
         self.queue = LabelQueue(labels, length=5).to(device)
         self.memory = LossMemory(num_utterances).to(device)
         # As training goes on, queues agree; new predictions mostly as well.
-        self.predictions = torch.where(
-            torch.rand(shape, device=device) < 0.9, labels, labels.roll(1)
-        )
-        for _ in range(4):
-            self.queue.enqueue(torch.arange(*shape), self.predictions)
-        self.losses = torch.randn(shape, device=device).exp()
-        order = torch.randperm(num_utterances, device=device)
+        self.queue.queue[:, 1:] = labels[:, None]
+        self.queue.queue[::10, 3] = self.queue.queue[::10, 3].roll(1)
+        self.memory.loss.normal_().exp_()
+        order = torch.randperm(num_utterances, **options)
         self.batches = order.split(batch_size)
 
     def steps(self):
         """All batches, as ``SSRLBrain`` treats them."""
         for index in self.batches:
+            index = index.long()
             labels = self.queue.label[index].long()
             _ = self.memory.clean_prob[index] * labels
-            found = self.predictions[index]
+            found = torch.where(index % 10 > 0, labels, labels.roll(1))
             self.queue.note_student(*gather_rows(index, found))
             self.queue.enqueue(*gather_rows(index, found))
             _ = self.queue.label[index].long()
-            self.memory.write(*gather_rows(index, self.losses[index]))
+            self.memory.write(*gather_rows(index, self.memory.loss[index]))
 
     def end(self):
         """As its ``end_epoch``, without true speakers."""
@@ -97,10 +107,8 @@ class Epoch:
 
 def training_step(num_clusters, batch_size, device):
     """A function that makes one step of the student."""
-    encoder = ECAPA_TDNN(
-        80, channels=[1024] * 4 + [3072], lin_neurons=512, device=device
-    )
-    head = Classifier(512, out_neurons=num_clusters, device=device)
+    encoder = ECAPA_TDNN(80, channels=[1024] * 4 + [3072], lin_neurons=512)
+    head = Classifier(512, out_neurons=num_clusters)
     student = EncoderWithHead(encoder, head).to(device)
     optimizer = torch.optim.Adam(student.parameters(), lr=1e-4)
     features = torch.randn(batch_size, 201, 80, device=device)
@@ -139,6 +147,52 @@ def report_ssrl(options):
     )
 
 
+def report_rows(rows, options):
+    """Memory and time of what is kept of so many utterances.
+
+    The table, and SSRL's memories: all that an epoch's end does, and as many
+    steps as ``--sample_steps``, whose number in an epoch is proportional.
+    """
+    before = resident_gb()
+    numbers = np.arange(rows)
+    table = Utterances([], [], numbers % 999 + 16000, numbers, numbers // 9)
+    del numbers
+    batch = 256
+    epoch = Epoch(rows, options.clusters, batch, options.device)
+    held = resident_gb() - before
+    num_steps = len(epoch.batches)
+    epoch.batches = epoch.batches[: options.sample_steps]
+    started = time.perf_counter(), time.process_time()
+    epoch.steps()
+    steps = time.process_time() - started[1]
+    started = time.process_time()
+    epoch.end()
+    end = time.process_time() - started
+    report(
+        "rows",
+        rows=len(table),
+        held_mb_per_million=round(1e9 * held / rows),
+        peak_mb_per_million=round(1e9 * (peak_memory_gb() - before) / rows),
+        cpu_ms_a_step=round(1000 * steps / len(epoch.batches), 3),
+        steps=num_steps,
+        cpu_seconds_epoch_end=round(end, 2),
+    )
+
+
+def resident_gb():
+    """Memory of this process at the moment."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
+
+
+def report_each(sizes):
+    """Each size in a process of its own, for its peak."""
+    others = [x for x in sys.argv[1:] if not x.startswith("--rows")]
+    for size in sizes:
+        command = [sys.executable, sys.argv[0], f"--rows={size}", *others]
+        subprocess.run(command, check=True)
+
+
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -151,7 +205,15 @@ def main():
     parser.add_argument(
         "--step_batch", type=int, default=8, help="utterances of a timed step"
     )
+    parser.add_argument("--rows", help="memory only, of e.g. 10M,100M rows")
+    parser.add_argument("--sample_steps", type=int, default=500)
     options = parser.parse_args()
+    if options.rows:
+        sizes = options.rows.split(",")
+        if len(sizes) > 1:
+            return report_each(sizes)
+        number = sizes[0].replace("M", "000000").replace("k", "000")
+        return report_rows(int(number), options)
     sizes = (options.utterances, options.clusters, options.speakers)
     for name, function in tasks(*sizes, options.dim).items():
         times = seconds_each(function, warmup=1, repeats=options.repeats)

@@ -50,6 +50,9 @@ def main():
     assign = SinkhornAssignment(
         options.sharpness, num / clusters / 2, max_iters=options.max_iters
     ).to(options.device)
+    few = log_posteriors(64, clusters, generator).to(options.device)
+    sinkhorn_labels(few.exp(), options.sharpness, tol=math.inf)  # warms up
+    wait(options.device)
     collecting = 0.0
     for start in range(0, num, options.batch_size):
         size = min(options.batch_size, num - start)

@@ -19,6 +19,7 @@ VERBS = {
     "pipeline": "chains.pipeline",
     "report": "commands.report",
     "publish": "commands.publish",
+    "convert": "commands.convert",
     "chains": "chains.listing",
 }
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
+import sounds
 
 RATE = 16000
 USED = "used"
@@ -77,6 +78,53 @@ def one_hour(path):
         file.write(content[44:])
 
 
+def mp3(path):
+    """Such as libsndfile writes."""
+    sounds.sndfile(path, sounds.speech(2, RATE), RATE, "MPEG_LAYER_III", "MP3")
+
+
+def ffmpeg(codec, container=None, rate=RATE, **options):
+    """A function that writes what FFmpeg does."""
+    return lambda path: sounds.ffmpeg(
+        path, codec, sounds.speech(2, rate), rate, container, **options
+    )
+
+
+def video(path):
+    """Pictures only."""
+    with sounds.av.open(str(path), "w") as file:
+        sounds.add_video(file, 2)
+
+
+def half(make):
+    """A function that writes the first half of a file."""
+
+    def cut_file(path):
+        make(path)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+
+    return cut_file
+
+
+def spoilt(make):
+    """A function that writes a file with some bytes that are wrong."""
+
+    def spoil(path):
+        make(path)
+        content = bytearray(path.read_bytes())
+        middle = len(content) // 2
+        content[middle : middle + 300] = noise()[:300]
+        path.write_bytes(content)
+
+    return spoil
+
+
+def noise():
+    """Bytes of no format."""
+    return np.random.default_rng(0).bytes(20000)
+
+
 def link_to(target):
     """A function that makes a symbolic link."""
     return lambda path: path.symlink_to(target)
@@ -98,10 +146,27 @@ KINDS = [
     ),
     Kind("flac named .wav", audio(format="FLAC"), USED),
     Kind("wav named .mp3", audio(), USED, "file.mp3"),
+    Kind("ogg", audio(format="OGG", subtype="VORBIS"), USED, "file.ogg"),
+    Kind("opus", audio(format="OGG", subtype="OPUS"), USED, "file.opus"),
+    Kind("mp3", mp3, USED, "file.mp3"),
+    Kind("mp3, the second half gone", half(mp3), "truncated", "file.mp3"),
+    Kind("mp3, noise in its middle", spoilt(mp3), USED, "file.mp3"),
+    Kind("m4a", ffmpeg("aac"), USED, "file.m4a"),
+    Kind("m4a named .mp3", ffmpeg("aac", "ipod"), USED, "file.mp3"),
     Kind(
-        "video",
+        "m4a, the second half gone",
+        half(ffmpeg("aac")),
+        "unreadable: ",
+        "file.m4a",
+    ),
+    Kind("raw aac", ffmpeg("aac"), USED, "file.aac"),
+    Kind("webm", ffmpeg("libopus", rate=48000), USED, "file.webm"),
+    Kind("video with sound", ffmpeg("aac", video=True), USED, "file.mp4"),
+    Kind("video without sound", video, "unreadable: ", "file.mp4"),
+    Kind(
+        "random bytes named .mp4",
         lambda path: path.write_bytes(noise()),
-        "mp4 cannot",
+        "unreadable: ",
         "file.mp4",
     ),
     Kind("8 kHz", audio(rate=8000), USED),
@@ -141,11 +206,6 @@ KINDS = [
     Kind("folder named .wav", folder, IGNORED),
     Kind("named pipe", os.mkfifo, "empty"),
 ]
-
-
-def noise():
-    """Bytes of no format."""
-    return np.random.default_rng(0).bytes(20000)
 
 
 def make_corpus(root):

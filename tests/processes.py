@@ -206,7 +206,7 @@ def run_ranks(script, arguments, folder, options=({}, {})):
         processes.append(
             start(
                 script,
-                [*arguments, "--distributed_backend=gloo"],
+                arguments,
                 folder / f"rank{rank}.log",
                 environment=environment,
                 **more,

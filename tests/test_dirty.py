@@ -17,7 +17,8 @@ from speechbrain.utils.checkpoints import Checkpointer
 
 from ssrl_brain.commands import train
 from ssrl_brain.data.audio import read_whole
-from ssrl_brain.data.audio_files import check_audio, list_audio, printable
+from ssrl_brain.data.audio_check import check_audio
+from ssrl_brain.data.audio_files import list_audio, printable
 from ssrl_brain.system import errors
 from ssrl_brain.training.log import read_history
 

@@ -6,7 +6,7 @@ import torch
 
 from ssrl_brain.brains.dino import DINOBrain
 from ssrl_brain.data.positives import ClusterPositives
-from ssrl_brain.system.distributed import from_first_rank, rank
+from ssrl_brain.system.distributed import from_first_rank, on_first_rank
 
 
 class ClusterAwareDINOBrain(DINOBrain):
@@ -60,8 +60,9 @@ class ClusterAwareDINOBrain(DINOBrain):
         table = self.train_set.utterances
         embeddings = self.embed_corpus(self.encode_with(self.teacher.encoder))
         labels = torch.empty(len(table), dtype=torch.int64)
-        if rank() == 0:  # one clustering, the same for all
-            found = self.hparams.cluster(embeddings.numpy())
+        # one clustering, the same for all
+        found = on_first_rank(lambda: self.hparams.cluster(embeddings.numpy()))
+        if found is not None:
             labels = torch.from_numpy(found.labels)
         labels = from_first_rank(labels.to(self.device)).cpu()
         self.positives.set_clusters(labels)

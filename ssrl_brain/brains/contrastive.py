@@ -8,7 +8,7 @@ class ContrastiveBrain(SpeakerBrain):
 
     def compute_forward(self, batch, stage):
         """Embeddings (2, B, D) of the two crops."""
-        (pair,) = self.to_device(batch).views
+        (pair,) = batch.views
         _, embeddings = self.modules.student([self.features(pair)])
         return embeddings.unflatten(0, (2, -1))
 

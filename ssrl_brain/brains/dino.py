@@ -28,7 +28,8 @@ class DINOBrain(SpeakerBrain):
         self.teacher = self.hparams.teacher
 
     def make_state(self):
-        """What is watched during an epoch."""
+        """The centre on the device, and what is watched during an epoch."""
+        self.hparams.dino_loss.to(self.device)  # before it is recovered
         num_prototypes = len(self.hparams.dino_loss.center)
         self.remember("health", TrainingHealth(num_prototypes))
 
@@ -41,7 +42,6 @@ class DINOBrain(SpeakerBrain):
 
     def compute_forward(self, batch, stage):
         """Embeddings and logits of student and teacher, each (V, B, ...)."""
-        batch = self.to_device(batch)
         views = [self.features(view) for view in batch.views]
         seen = views if self.hparams.student_sees_global else views[1:]
         student = self.modules.student(seen)

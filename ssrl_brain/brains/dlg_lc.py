@@ -25,7 +25,6 @@ class DLGLCBrain(PseudoLabelBrain):
 
     def compute_forward(self, batch, stage):
         """Outputs (B, K) of the classifier for both crops (lines 2 and 3)."""
-        batch = self.to_device(batch)
         clean, augmented = (self.features(view) for view in batch.views)
         with torch.no_grad():  # it is a gate and a target, see DLGLCLoss
             _, clean = self.modules.student([clean])
@@ -35,7 +34,7 @@ class DLGLCBrain(PseudoLabelBrain):
     def compute_objectives(self, outputs, batch, stage):
         """Lines 4 to 16; those dropped count as zero in the mean."""
         clean, augmented = outputs
-        index = batch.index.to(self.device)
+        index = batch.index
         gated = self.hparams.dlg_lc_loss(
             clean, augmented, self.labels[index], self.gate.value
         )

@@ -26,6 +26,7 @@ class FinetuneBrain(SpeakerBrain):
         """Batches of the labelled utterances."""
         table = dataset.utterances
         rows, speakers = self.hparams.labelled(table)
+        self.num_speakers = int(speakers.max()) + 1  # all of which occur
         self.speakers = torch.from_numpy(speakers).to(self.device)
         dataset.utterances = table.subset(rows)
         logger.warning(
@@ -42,11 +43,6 @@ class FinetuneBrain(SpeakerBrain):
         speakers = self.speakers.cpu().numpy().tobytes()
         found = super().table_fingerprint().encode()
         return hashlib.sha256(found + speakers).hexdigest()
-
-    @property
-    def num_speakers(self):
-        """Classes, all of which occur."""
-        return int(self.speakers.max()) + 1
 
     def make_state(self):
         """A new classifier, as wide as there are labelled speakers."""
@@ -65,11 +61,11 @@ class FinetuneBrain(SpeakerBrain):
 
     def compute_forward(self, batch, stage):
         """Cosines (B, K) with the speakers."""
-        (view,) = self.to_device(batch).views
+        (view,) = batch.views
         _, logits = self.modules.student([self.features(view)])
         return logits
 
     def compute_objectives(self, logits, batch, stage):
         """Mean over the batch."""
-        labels = self.speakers[batch.index.to(self.device)]
+        labels = self.speakers[batch.index]
         return self.hparams.margin_loss(logits, labels).mean()

@@ -23,13 +23,12 @@ class PseudoLabelBrain(SpeakerBrain):
 
     def compute_forward(self, batch, stage):
         """Output (B, K) of the classifier."""
-        batch = self.to_device(batch)
         _, logits = self.modules.student([self.features(batch.views[0])])
         return logits
 
     def compute_objectives(self, logits, batch, stage):
         """Mean over the batch."""
-        labels = self.labels[batch.index.to(self.device)]
+        labels = self.labels[batch.index]
         return self.hparams.margin_loss(logits, labels).mean()
 
     def end_epoch(self, epoch):

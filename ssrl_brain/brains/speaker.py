@@ -5,7 +5,6 @@ user can choose is a key of its YAML.
 """
 
 import time
-from pathlib import Path
 
 import speechbrain as sb
 import torch
@@ -22,16 +21,20 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ssrl_brain.data.augment import augmented
 from ssrl_brain.data.sampler import EpochBatchSampler
-from ssrl_brain.data.views import collate, move
-from ssrl_brain.handover.export import export_encoder
+from ssrl_brain.data.transfer import ToDevice
+from ssrl_brain.data.views import collate
+from ssrl_brain.handover.run_record import export_run
 from ssrl_brain.networks import ema
+from ssrl_brain.networks.faster import constants_to_
 from ssrl_brain.system.distributed import (
-    mean_over_ranks,
     num_ranks,
     rank,
     share_buffers,
 )
-from ssrl_brain.training.log import read_history
+from ssrl_brain.training.checkpoints import diverged, refuse_nonfinite
+from ssrl_brain.training.unread import UnreadLosses
+
+LOSSES_AT_ONCE = 10  # that a GPU is waited for; the progress bar shows them
 
 
 @register_checkpoint_hooks
@@ -48,6 +51,13 @@ class SpeakerBrain(sb.Brain):
     inside_epoch = False
     interrupted = False  # by Ctrl-C, see ssrl_brain.system.interrupt
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        on_cuda = self.device_type == "cuda"
+        constants_to_(self.modules.compute_features, self.device)
+        self.to_device = ToDevice(self.device)
+        self.unread = UnreadLosses(LOSSES_AT_ONCE if on_cuda else 1)
+
     def make_dataloader(self, dataset, stage, **loader_kwargs):
         """Batches as a function of (seed, epoch), for any number of ranks."""
         self.train_set = dataset
@@ -62,7 +72,7 @@ class SpeakerBrain(sb.Brain):
             dataset,
             batch_sampler=self.train_sampler,
             collate_fn=collate,
-            **loader_kwargs,
+            **{"pin_memory": self.device_type == "cuda", **loader_kwargs},
         )
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("dataloader-TRAIN", loader)
@@ -100,6 +110,9 @@ class SpeakerBrain(sb.Brain):
         if not self.distributed_launch:
             return
         on_cuda = self.device_type == "cuda"
+        if on_cuda and self.teacher is not None:
+            # DINO's normalises by its batch too: that of all ranks
+            SyncBatchNorm.convert_sync_batchnorm(self.teacher)
         for name, module in self.modules.items():
             if any(p.requires_grad for p in module.parameters()):
                 if on_cuda:
@@ -107,6 +120,7 @@ class SpeakerBrain(sb.Brain):
                 self.modules[name] = DistributedDataParallel(
                     module,
                     device_ids=[self.device] if on_cuda else None,
+                    broadcast_buffers=False,  # synchronised, or shared below
                     find_unused_parameters=self.find_unused_parameters,
                 )
 
@@ -137,9 +151,21 @@ class SpeakerBrain(sb.Brain):
 
     # ---- one step ----
 
-    def to_device(self, batch):
-        """A ``CropBatch`` on the training device."""
-        return move(batch, self.device)
+    def fit_batch(self, batch):
+        """The toolkit's step, without waiting for the loss three times."""
+        batch = self.to_device(batch)
+        should_step = self.step % self.grad_accumulation_factor == 0
+        self.on_fit_batch_start(batch, should_step)
+        with self.no_sync(not should_step):
+            with self.training_ctx:
+                outputs = self.compute_forward(batch, sb.Stage.TRAIN)
+                loss = self.compute_objectives(outputs, batch, sb.Stage.TRAIN)
+            share = loss / self.grad_accumulation_factor
+            self.scaler.scale(share).backward()
+        if should_step:
+            self.optimizers_step()
+        self.on_fit_batch_end(batch, outputs, loss, should_step)
+        return loss.detach()
 
     def features(self, view):
         """A ``ViewBatch`` -> (n * B, frames, F), view by view."""
@@ -180,8 +206,23 @@ class SpeakerBrain(sb.Brain):
 
     def update_average(self, loss, avg_loss):
         """Of all ranks: neither logs nor schedules tell how many there are."""
-        loss = mean_over_ranks(loss.to(self.device))
-        return super().update_average(loss, avg_loss)
+        self.unread.add(self.step, loss)
+        return self.read_losses(avg_loss) if self.unread.are_due else avg_loss
+
+    def read_losses(self, average):
+        """The running average; ends training if losses stay non-finite."""
+        average, nonfinite = self.unread.read(average)
+        for _ in range(nonfinite):
+            self.check_loss_isfinite(torch.tensor(torch.nan))
+        return average
+
+    def check_loss_isfinite(self, loss):
+        """Passes over a few losses that are no numbers, then gives up."""
+        try:
+            super().check_loss_isfinite(loss)
+        except ValueError:
+            what = "the loss is NaN or infinite"
+            raise ValueError(diverged(what, self.checkpointer)) from None
 
     def adjust_gradients(self):
         """Hook: between backward and clipping."""
@@ -191,10 +232,12 @@ class SpeakerBrain(sb.Brain):
     def on_stage_end(self, stage, stage_loss, epoch=None):
         """Finishes the epoch, validates, logs and saves."""
         self.inside_epoch = False
+        self.avg_train_loss = self.read_losses(self.avg_train_loss)
         for network in (self.hparams.student, self.teacher):
             if network is not None:
                 share_buffers(network)
-        record = {"epoch": epoch, "lr": self.lr, "loss": float(stage_loss)}
+        self.refuse_divergence()
+        record = {"epoch": epoch, "lr": self.lr, "loss": self.avg_train_loss}
         record |= self.end_epoch(epoch)
         record["seconds"] = round(time.time() - self.epoch_started, 2)
         last = self.hparams.epoch_counter.limit
@@ -249,21 +292,15 @@ class SpeakerBrain(sb.Brain):
     def export(self, folder):
         """Writes the encoder folder of this stage."""
         epoch, encoder = self.export_epoch.chosen(self.hparams.exported.encoder)
-        history = read_history(self.hparams.output_folder)
-        records = [r for r in history if epoch in (None, r["epoch"])]
-        metrics = {
-            key: value
-            for key, value in (records[-1] if records else {}).items()
-            if isinstance(value, (int, float))
-        }
-        stage_yaml = Path(self.hparams.output_folder) / "hyperparams.yaml"
-        export_encoder(
+        refuse_nonfinite(encoder.state_dict(), self.checkpointer)
+        export_run(
             folder,
+            self.hparams.output_folder,
             encoder,
-            stage_yaml.read_text(encoding="utf-8"),
-            type(self).__name__.removesuffix("Brain"),
-            metrics,
+            epoch,
+            stage=type(self).__name__.removesuffix("Brain"),
             with_labels=self.reads_speakers,
+            foreign=self.hparams.export_foreign,
         )
 
     # ---- checkpoints ----
@@ -276,7 +313,15 @@ class SpeakerBrain(sb.Brain):
             self.interrupted and self.checkpointer is not None
         )
 
+    def refuse_divergence(self):
+        """Ends a run whose weights are no numbers before it saves them."""
+        for network in (self.hparams.student, self.teacher):
+            if network is not None:
+                refuse_nonfinite(network.state_dict(), self.checkpointer)
+
     def _save_intra_epoch_ckpt(self):
+        self.refuse_divergence()
+        self.avg_train_loss = self.read_losses(self.avg_train_loss)
         super()._save_intra_epoch_ckpt()
         if self.interrupted:
             raise KeyboardInterrupt

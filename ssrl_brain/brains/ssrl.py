@@ -57,13 +57,12 @@ class SSRLBrain(SpeakerBrain):
 
     def compute_forward(self, batch, stage):
         """Cosines (B, K) of the student (lines 8 to 11)."""
-        batch = self.to_device(batch)
         _, logits = self.modules.student([self.features(batch.views[0])])
         return logits
 
     def compute_objectives(self, logits, batch, stage):
         """Line 12, with labels and weights from before this batch."""
-        index = batch.index.to(self.device)
+        index = batch.index
         labels = self.label_queue.label[index].long()
         loss = self.hparams.margin_loss(logits, labels)
         return (self.loss_memory.clean_prob[index] * loss).mean()
@@ -71,7 +70,6 @@ class SSRLBrain(SpeakerBrain):
     @torch.no_grad()
     def on_fit_batch_end(self, batch, outputs, loss, should_step):
         """Relabels with the teacher, then moves it (14 to 24)."""
-        batch = self.to_device(batch)
         self.label_queue.note_student(
             *gather_rows(batch.index, outputs.argmax(-1))
         )

@@ -8,8 +8,8 @@ file says what it needs.
 
 from pathlib import Path
 
-from ssrl_brain.commands.command_line import SHIPPED
 from ssrl_brain.commands.help import print_help
+from ssrl_brain.commands.yaml_files import SHIPPED
 
 
 def main(arguments):

@@ -17,7 +17,6 @@ import time
 
 import numpy as np
 import torch
-from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain.clustering.kmeans import Clusters
 from ssrl_brain.commands import command_line
@@ -26,6 +25,7 @@ from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.embed import embed
 from ssrl_brain.handover.label_folder import write_pseudo_labels
+from ssrl_brain.system.distributed import on_first_rank
 from ssrl_brain.system.process import run
 
 NUM_STEPS = 4  # the first of which also starts the reading processes
@@ -42,7 +42,7 @@ def main(arguments):
     with tempfile.TemporaryDirectory() as folder:
         overrides |= stand_ins(hparams_file, folder)
         hparams = command_line.load(hparams_file, overrides)
-        run_on_main(hparams["prepare"])
+        on_first_rank(hparams["prepare"])
         table = Utterances.from_csv(hparams["table_csv"])
         if "label_folder" in overrides:
             write_random_labels(overrides["label_folder"], table, hparams, kept)

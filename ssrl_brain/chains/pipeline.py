@@ -22,22 +22,25 @@ memory.
 """
 
 import contextlib
+import inspect
 import os
 import sys
 from pathlib import Path
 
-from ruamel.yaml import YAML
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.chains import plan
+from ssrl_brain.chains.chain import SCRIPTS, check_keys, read_chain
 from ssrl_brain.chains.listing import listing
 from ssrl_brain.commands import (
     claims,
     command_line,
+    keys,
     label,
     report,
     train,
+    values,
     verify,
 )
 from ssrl_brain.evaluation.tables import markdown_table
@@ -68,19 +71,22 @@ def main(arguments):
         raise ValueError("--plan measures one process: leave out torchrun")
     arguments = [argument for argument in arguments if argument != "--plan"]
     chain_file, yamls, options, run_options = read_command_line(arguments)
-    chain = YAML(typ="safe").load(Path(chain_file))
+    chain = read_chain(chain_file)
     chain["overrides"] = chain.get("overrides", []) + yamls
-    output = Path(options.pop("output_folder", f"results/{chain['name']}"))
+    output = options.pop("output_folder", f"results/{chain['name']}")
+    output = Path(values.expanded("output_folder", output))
     given = dict(options)
+    check_keys(chain_file, chain, options)
     if "data_folder" not in options:
         options |= corpus_options(chain, output / "corpus", options)
-    check_keys(chain, options)
     title = chain.get("title", "")
     paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
     runners = [
         Step(step, chain, output, options, run_options)
         for step in chain["steps"]
     ]
+    for runner in runners:
+        runner.check()
     outputs = check_folders(output, given, runners)
     with contextlib.ExitStack() as held:
         if not plan_only:
@@ -115,7 +121,7 @@ def show_help(arguments):
         for chain in chains:
             text = Path(command_line.find(chain)).read_text(encoding="utf-8")
             print(text.partition("\nname:")[0])
-            steps = YAML(typ="safe").load(text)["steps"]
+            steps = read_chain(command_line.find(chain))["steps"]
             for stage in dict.fromkeys(step["train"] for step in steps):
                 print(f"\nKeys: those of `ssrl-brain train {stage} --help`")
         print("" if chains else f"Chains:\n\n{listing()}")
@@ -138,23 +144,11 @@ def read_command_line(arguments):
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--"):
             raise ValueError(f"write options as --key=value, not {argument}")
-        if not equals or key in RUN_OPTIONS:
+        if not equals or key in command_line.RUN_OPTIONS:
             run_options.append(argument)
         else:
             options[key] = value
     return command_line.find(arguments[0]), yamls[1:], options, run_options
-
-
-RUN_OPTIONS = {
-    "device",
-    "precision",
-    "eval_precision",
-    "ckpt_interval_minutes",
-    "ckpt_interval_steps",
-    "grad_accumulation_factor",
-    "distributed_backend",
-    "max_grad_norm",
-}
 
 
 def corpus_options(chain, folder, options):
@@ -177,30 +171,12 @@ def make_corpus(folder, numbers):
         raise ValueError(
             "a synthetic corpus needs eSpeak NG: `pip install espeakng-loader`"
         ) from None
+    known = inspect.signature(synthvox.make_corpus).parameters
+    keys.refuse_unknown(numbers, known, "is not a key of a corpus")
     run_on_main(
         synthvox.make_corpus,
         kwargs={"folder": str(folder), **numbers},
     )
-
-
-def yaml_keys(path):
-    """Keys of a stage YAML."""
-    return set(command_line.read_yaml(command_line.find(path)))
-
-
-def check_keys(chain, options):
-    """Wrong and missing keys are told before anything runs."""
-    known = set.union(*(yaml_keys(step["train"]) for step in chain["steps"]))
-    known |= yaml_keys("hparams/pseudo_label.yaml")
-    known |= yaml_keys("hparams/verify.yaml")
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ValueError(f"--{unknown[0]} is not a key of any stage")
-    missing = [key for key in chain.get("needs", []) if key not in options]
-    if missing:
-        raise ValueError(
-            f"this chain needs --{missing[0]}=...{command_line.HINTS[missing[0]]}"
-        )
 
 
 def check_folders(output, options, runners):
@@ -231,6 +207,7 @@ class Step:
         ]
         self.clusters = chain.get("cluster", True)
         self.logged = chain.get("logged", [])
+        self.stages = sorted({step["train"] for step in chain["steps"]})
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
@@ -342,11 +319,24 @@ class Step:
             key + (f"_{name}" if number else ""): metrics[key]
             for number, (name, metrics) in enumerate(lists.items())
             for key in VERIFICATION_METRICS
+            if key in metrics  # not where a list has one kind only
         }
 
     def cluster(self, labels):
         """Figures of pseudo labels."""
         return {k: labels[k] for k in LABEL_METRICS if k in labels}
+
+    def check(self):
+        """Refuses values that cannot be meant, before the first step runs."""
+        own = {
+            "encoder_folder": self.folder / "export",
+            "label_folder": self.folder / "clusters",
+        }
+        for yaml, options in ((self.yaml, {}), *((x, own) for x in SCRIPTS)):
+            file, _, overrides = command_line.parse(
+                self.arguments(yaml, {"output_folder": self.folder, **options})
+            )
+            command_line.merged(file, overrides)
 
     def call(self, function, yaml, options):
         """A script's main, with the options that its YAML has."""
@@ -354,9 +344,12 @@ class Step:
 
     def arguments(self, yaml, options):
         """Command line of a script: the options that its YAML has."""
-        keys = yaml_keys(yaml)
+        known = keys.keys_of(yaml)
         options = {**self.options, **options}
         arguments = [
-            f"--{key}={value}" for key, value in options.items() if key in keys
+            f"--{key}={'' if value is None else value}"
+            for key, value in options.items()
+            if key in known
         ]
-        return [yaml, *self.overrides, *arguments, *self.run_options]
+        others = f"--{command_line.OTHER_STAGES}={','.join(self.stages)}"
+        return [yaml, *self.overrides, *arguments, others, *self.run_options]

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from ssrl_brain.commands import command_line
+from ssrl_brain.commands import command_line, keys
 from ssrl_brain.data.preparation import read_summary
 from ssrl_brain.data.prepare.auto import describe
 from ssrl_brain.evaluation.tables import markdown_table
@@ -139,9 +139,7 @@ def step_row(step, measured):
 
 def makes_labels(step):
     """Whether the stage leaves labels of its own, so that none are clustered."""
-    return "exported_label_folder" in command_line.read_yaml(
-        command_line.find(step.yaml)
-    )
+    return "exported_label_folder" in keys.keys_of(step.yaml)
 
 
 def counted_hours(step, clusters):
@@ -156,7 +154,7 @@ def clustering_seconds(step, emb_dim):
     file, _, overrides = command_line.parse(
         step.arguments(
             "hparams/pseudo_label.yaml",
-            {"encoder_folder": "", "label_folder": ""},
+            {"encoder_folder": "none", "label_folder": "none"},
         )
     )
     hparams = command_line.load(file, overrides)

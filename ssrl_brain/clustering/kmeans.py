@@ -9,6 +9,8 @@ import faiss
 import numpy as np
 import torch
 
+from ssrl_brain.system.distributed import num_ranks
+
 
 class Clusters(NamedTuple):
     """A clustering of N utterances into K clusters, some perhaps empty."""
@@ -91,7 +93,7 @@ def kmeans(
         nredo=num_restarts,
         seed=seed,
         spherical=spherical,
-        gpu=False if use_gpu is False else num_gpus,
+        gpu=0 if use_gpu is False else gpus_for_faiss(num_gpus),
         # neither sub-sample nor warn
         max_points_per_centroid=-(-num_rows // num_clusters),
         min_points_per_centroid=1,
@@ -102,6 +104,19 @@ def kmeans(
     _, labels = algorithm.assign(embeddings)
     distances = squared_distances(embeddings, algorithm.centroids, labels)
     return Clusters(labels, algorithm.centroids, distances)
+
+
+def gpus_for_faiss(num_gpus):
+    """How many GPUs faiss may use, with room made beside torch.
+
+    Torch keeps freed memory, which faiss then lacks. Of several ranks each
+    has a GPU that only it can make room on, so the first uses its own alone.
+    """
+    if not num_gpus:
+        return 0
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return 1 if num_ranks() > 1 else num_gpus
 
 
 def session_means(embeddings, session):

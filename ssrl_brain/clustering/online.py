@@ -7,7 +7,7 @@ ready: those of the batch, or of several batches at once, or none yet.
 import torch
 
 from ssrl_brain.clustering.sinkhorn import sinkhorn_labels
-from ssrl_brain.system.distributed import gather_rows
+from ssrl_brain.system.distributed import distinct_rows, gather_rows
 
 
 class ArgmaxAssignment(torch.nn.Module):
@@ -106,7 +106,8 @@ class SinkhornAssignment(torch.nn.Module):
         ValueError
             If an epoch has no more utterances than clusters.
         """
-        index, log_probs = gather_rows(index, log_probs.half())
+        found = gather_rows(index, log_probs.half())
+        index, log_probs = distinct_rows(*found)
         if len(self.index):
             index = torch.cat([self.index, index])
             log_probs = torch.cat([self.log_probs, log_probs])

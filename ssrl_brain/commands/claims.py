@@ -10,6 +10,7 @@ from ruamel.yaml.comments import CommentedMap
 from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain.commands import command_line
+from ssrl_brain.commands.yaml_files import in_order, references
 from ssrl_brain.system.folders import Output, check
 from ssrl_brain.system.locks import sole_use
 from ssrl_brain.system.ours import REPLACED, claim, unclaim
@@ -73,8 +74,7 @@ def folders_of(hparams_file, overrides):
     >>> found["export_folder"], found["noise_folder"], found["checkpoints_dir"]
     ('x/export', None, 'x/save')
     """
-    stage = command_line.read_yaml(hparams_file)
-    stage.update(overrides)
+    stage = command_line.merged(hparams_file, overrides)
     checkpointer = stage.get("checkpointer")
     if isinstance(checkpointer, dict):
         stage["checkpoints_dir"] = checkpointer.get("checkpoints_dir")
@@ -83,13 +83,9 @@ def folders_of(hparams_file, overrides):
     for name in names:  # grows by what it refers to
         if name in stage and name not in needed:
             needed[name] = stage[name]
-            names += command_line.references(stage[name])
-            if getattr(stage[name], "tag", None) and "!PLACEHOLDER" in str(
-                stage[name].tag.value
-            ):
-                needed[name] = None
+            names += references(stage[name])
     text = io.StringIO()
-    YAML().dump(command_line.in_order(needed), text)
+    YAML().dump(in_order(needed), text)
     resolved = YAML().load(resolve_references(text.getvalue()).read())
     return {
         name: None if value is None else str(value)

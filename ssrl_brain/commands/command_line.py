@@ -1,32 +1,33 @@
 """Command lines: YAML files, what they inherit, and overrides."""
 
-import difflib
+import contextlib
+import copy
 import io
 import pydoc
-import re
-from pathlib import Path
 
 import speechbrain as sb
 from hyperpyyaml import load_hyperpyyaml, resolve_references
-from ruamel.yaml import YAML
+from hyperpyyaml.core import recursive_update
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from speechbrain.utils.run_opts import RunOptions
 
-import ssrl_brain
+from ssrl_brain.commands import keys, values
+from ssrl_brain.commands.yaml_files import (
+    dumped,
+    find,
+    in_order,
+    read_yaml,
+    spelled_out,
+    tag_of,
+)
+from ssrl_brain.system.devices import settle
 
-# Stage YAMLs and chains travel in the package: links, copies once installed.
-SHIPPED = Path(ssrl_brain.__file__).parent / "recipe"
-# What makes the inputs that a stage cannot do without.
-HINTS = {
-    "data_folder": ", any folder of audio",
-    "encoder_folder": ": the export folder of a stage, made for instance by "
-    "`python train.py hparams/dino.yaml --data_folder=...`",
-    "label_folder": ": made by `python pseudo_label.py --data_folder=... "
-    "--encoder_folder=... --label_folder=...`",
-}
+RUN_OPTIONS = RunOptions().as_dict()
+# Stages whose keys further YAMLs may hold as well: those of a chain.
+OTHER_STAGES = "other_stages"
 
 
-def parse(arguments, default_yaml=None):
+def parse(arguments, default_yaml=None, needed=()):
     """Reads a command line of YAML files, overrides and run options.
 
     The first YAML is the stage's; further ones are flat files of overrides,
@@ -38,6 +39,8 @@ def parse(arguments, default_yaml=None):
         Without the program's name.
     default_yaml : str, optional
         Stage YAML where the command line names none.
+    needed : iterable of str
+        Keys without which the first YAML is no stage.
 
     Returns
     -------
@@ -48,7 +51,8 @@ def parse(arguments, default_yaml=None):
     Raises
     ------
     FileNotFoundError, ValueError
-        For a missing file and for a key that the stage does not have.
+        For a missing file, a key that the stage does not have, and for one in
+        a further YAML that no stage has.
     """
     is_yaml = [
         a.endswith((".yaml", ".yml"))
@@ -65,138 +69,91 @@ def parse(arguments, default_yaml=None):
             "name a YAML file, for instance hparams/dino.yaml (or --help)"
         )
     files = [find(file) for file in files]
-    hparams_file, run_options, text = sb.parse_arguments([files[0], *rest])
-    keys = list(read_yaml(hparams_file))
+    hparams_file, stage = files[0], read_yaml(files[0])
+    keys.refuse_incomplete(hparams_file, needed)
+    ours, theirs = split_options(rest)
+    others = [x for x in ours.pop(OTHER_STAGES, "").split(",") if x]
     overrides = {}
     for file in files[1:]:
-        for key, value in read_yaml(file).items():
-            if key in keys:
-                overrides[key] = value
-    given = YAML().load(text) or {}
-    for key in given:
-        if key not in keys:
-            close = difflib.get_close_matches(key, keys, n=1)
-            hint = f" (did you mean --{close[0]}?)" if close else ""
-            raise ValueError(f"--{key} is not a key of {hparams_file}{hint}")
-    return hparams_file, run_options, {**overrides, **given}
-
-
-def find(path, beside=None):
-    """A YAML file as it is named: here, or among those of this package.
-
-    Arguments
-    ---------
-    path : str or Path
-        ``hparams/dino.yaml`` is the package's wherever there is none here.
-    beside : Path, optional
-        Folder of the file that names it, sought first.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    FileNotFoundError
-
-    Example
-    -------
-    >>> find("hparams/mini.yaml").endswith("hparams/mini.yaml")
-    True
-    """
-    for folder in [*([beside] if beside else []), Path(), SHIPPED]:
-        if (folder / path).is_file():
-            return str(folder / path)
-    raise FileNotFoundError(
-        f"{path} does not exist, neither here nor among the files of this "
-        "package: `ssrl-brain chains` and `ssrl-brain train --help` list those"
+        further = read_yaml(file)
+        refuse_further(file, further, stage, others)
+        overrides |= {k: v for k, v in further.items() if k in stage}
+    known = stage.keys() | RUN_OPTIONS.keys()
+    keys.refuse_unknown(ours, known, f"is not a key of {hparams_file}", "--")
+    given = {
+        key: values.as_typed(key, typed, stage[key])
+        for key, typed in ours.items()
+    }
+    return (
+        hparams_file,
+        run_options(hparams_file, theirs),
+        {**overrides, **given},
     )
 
 
-def read_yaml(path, heirs=()):
-    r"""A YAML file with what it inherits: a tree in which tags are kept.
+def refuse_further(file, further, stage, others):
+    """Refuses a further YAML with keys that neither this nor any stage has."""
+    known = {"inherit", *stage}
+    for more in (keys.shipped_keys, *others):  # read only where they matter
+        if further.keys() <= known:
+            return
+        known |= more() if callable(more) else keys.keys_of(more)
+    keys.refuse_unknown(further, known, f"in {file} is not a key of any stage")
 
-    ``inherit: dino.yaml`` (or a list of files, beside it or shipped) puts the
-    keys of that file first; a key of its own takes the place of, or follows,
-    those. HyperPyYAML's ``!include:`` cannot do this: overrides do not reach
-    into it.
+
+def split_options(arguments):
+    """Parts options of the stage from those of the toolkit.
+
+    The toolkit reads its own; it would cut values at every ``=``.
 
     Arguments
     ---------
-    path : str or Path
-    heirs : tuple of Path
-        Files that inherit this one.
+    arguments : list of str
 
     Returns
     -------
-    CommentedMap
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
+    ours : dict
+        What was typed, by key.
+    theirs : list of str
 
     Example
     -------
-    >>> folder = getfixture("tmp_path")
-    >>> _ = (folder / "base.yaml").write_text("a: 1\nb: !ref <a>\n")
-    >>> _ = (folder / "own.yaml").write_text("inherit: base.yaml\na: 2\nc: 3")
-    >>> tree = read_yaml(folder / "own.yaml")
-    >>> list(tree), tree["a"], tree["b"].tag.value
-    (['a', 'b', 'c'], 2, '!ref')
+    >>> split_options(["--a=b=c", "--device", "cpu", "--lr", "1", "--debug"])
+    ({'a': 'b=c', 'lr': '1'}, ['--device', 'cpu', '--debug'])
     """
-    own = YAML().load(Path(path)) or CommentedMap()
-    if not isinstance(own, CommentedMap):
-        raise ValueError(f"{path} must hold lines of `key: value`")
-    bases, own_file = own.pop("inherit", None) or [], Path(path).resolve()
-    tree = CommentedMap()
-    for base in [bases] if isinstance(bases, str) else bases:
-        file = Path(find(base, Path(path).parent)).resolve()
-        if file in (own_file, *heirs):
-            raise ValueError(f"{file} inherits itself")
-        tree.update(read_yaml(file, (own_file, *heirs)))
-    if not tree:
-        return own
-    tree.update(own)
-    return tree
+    ours, theirs, position = {}, [], 0
+    while position < len(arguments):
+        key, equals, value = arguments[position].partition("=")
+        words = []
+        position += 1
+        if not key.startswith("--"):
+            raise ValueError(f"write options as --key=value, not {key}")
+        if not equals and RUN_OPTIONS.get(key[2:]) is not False:
+            while arguments[position:] and arguments[position][:2] != "--":
+                words.append(arguments[position])
+                position += 1
+        if key[2:] in RUN_OPTIONS:
+            theirs += [key + equals + value, *words]
+        elif equals or words:
+            ours[key[2:]] = value if equals else " ".join(words)
+        else:
+            raise ValueError(f"{key} needs a value: {key}=...")
+    return ours, theirs
 
 
-def in_order(tree):
-    """Keys behind those that they refer to, where they can be.
-
-    HyperPyYAML follows a reference to a reference only backwards.
-
-    Example
-    -------
-    >>> list(in_order(YAML().load("{a: !ref <b>/x, c: 1, b: !ref <d>, d: 2}")))
-    ['d', 'b', 'a', 'c']
-    """
-    ordered, begun = CommentedMap(), set()
-
-    def add(key):
-        if key in tree and key not in begun:
-            begun.add(key)
-            for name in references(tree[key]):
-                add(name)
-            ordered[key] = tree[key]
-
-    for key in tree:
-        add(key)
-    return ordered
-
-
-def references(node):
-    """Names of the keys that a YAML node refers to.
-
-    Example
-    -------
-    >>> list(references(YAML().load("{a: [!ref <b>/<c>], d: !new:e.F {}}")))
-    ['b', 'c']
-    """
-    if isinstance(node, (dict, list)):
-        for child in node.values() if isinstance(node, dict) else node:
-            yield from references(child)
-    elif getattr(getattr(node, "tag", None), "value", None):
-        yield from re.findall(r"<(\w+)", str(node.value))
+def run_options(hparams_file, arguments):
+    """The toolkit's options, as far as this machine has what they name."""
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            _, options, rest = sb.parse_arguments([hparams_file, *arguments])
+    except SystemExit:  # after a page of usage
+        raise ValueError(told.getvalue().rpartition("error: ")[2]) from None
+    if rest:
+        raise ValueError(f"--{rest.split(':')[0]} cannot be given")
+    limits = ("max_grad_norm", "grad_accumulation_factor")
+    values.check({key: options[key] for key in limits}, {})
+    return settle(options)
 
 
 def _takes_value(argument):
@@ -219,40 +176,62 @@ def load(hparams_file, overrides):
     -------
     dict
     """
-    text, overrides = with_blocks(hparams_file, overrides)
+    tree = merged(hparams_file, overrides)
     try:
-        return load_hyperpyyaml(text, overrides)
+        return load_hyperpyyaml(as_text(tree))
     except pydoc.ErrorDuringImport as error:  # an optional package
         message = " ".join(str(error.value).split())
         raise ValueError(f"{hparams_file}, overridden: {message}") from error
     except ValueError as error:
-        message = str(error.args[-1])
-        if "!PLACEHOLDER" in message:
-            key = message.split("'")[1]
-            message = f"{hparams_file} needs --{key}=...{HINTS.get(key, '')}"
-        raise ValueError(message) from error
+        raise ValueError(str(error.args[-1])) from error
 
 
 def resolved_yaml(hparams_file, overrides):
     """Text of a HyperPyYAML file with overrides and references filled in."""
-    return resolve_references(*with_blocks(hparams_file, overrides)).read()
+    return resolve_references(as_text(merged(hparams_file, overrides))).read()
 
 
-def with_blocks(hparams_file, overrides):
-    """(text with tagged overrides in place, the other overrides)
+def as_text(tree):
+    """Text of a merged tree, for HyperPyYAML to read it as it is meant."""
+    return dumped(spelled_out(copy.deepcopy(tree), values.is_text))
+
+
+def merged(hparams_file, overrides):
+    """A stage's YAML with its overrides, as a tree in which tags are kept.
 
     HyperPyYAML merges the arguments of a tagged override into the block that
     is there and keeps its class; a user who gives a block means to replace.
+
+    Arguments
+    ---------
+    hparams_file : str
+    overrides : dict
+
+    Returns
+    -------
+    CommentedMap
+
+    Raises
+    ------
+    ValueError
+        For values that cannot be meant, and for placeholders.
     """
+    stage = read_yaml(hparams_file)
+    values.check(stage, overrides)
     blocks = {
         key: value
         for key, value in overrides.items()
-        if isinstance(value, (CommentedMap, CommentedSeq)) and value.tag.value
+        if isinstance(value, (CommentedMap, CommentedSeq))
+        and (tag_of(value) or stage.get(key) is None)
     }
     plain = {k: v for k, v in overrides.items() if k not in blocks}
-    stage = read_yaml(hparams_file)
     stage.update(blocks)
-    stage = in_order(stage)
-    text = io.StringIO()
-    YAML().dump(stage, text)
-    return text.getvalue(), plain
+    try:
+        recursive_update(stage, plain, must_match=True)
+    except TypeError as error:
+        raise ValueError(f"{hparams_file}, overridden: {error}") from error
+    keys.refuse_placeholders(stage, hparams_file)
+    for key, value in stage.items():
+        if values.is_text(key, value):
+            stage[key] = values.expanded(key, value)
+    return in_order(stage)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
-from ssrl_brain.commands.command_line import SHIPPED, find
+from ssrl_brain.commands.yaml_files import SHIPPED, find
 
 KEY = re.compile(r"^([A-Za-z]\w*):[ ]*(.*?)(?:\s+#[ ]*(.*))?$")
 CONTINUED = re.compile(r"^\s+#[ ]*(.*)$")

@@ -10,12 +10,10 @@ whole or absent.
 """
 
 import time
+from functools import partial
 
 import numpy as np
-from speechbrain.utils.distributed import (
-    if_main_process,
-    run_on_main,
-)
+from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.clustering.kmeans import cluster_sessions
@@ -25,7 +23,7 @@ from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import write_pseudo_labels
-from ssrl_brain.system.distributed import join_group
+from ssrl_brain.system.distributed import join_group, on_first_rank
 
 logger = get_logger(__name__)
 
@@ -36,7 +34,7 @@ def main(arguments):
     """Writes the label folder; returns its metrics, {} without speakers."""
     print_help(arguments, __doc__, "hparams/pseudo_label.yaml")
     hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/pseudo_label.yaml"
+        arguments, "hparams/pseudo_label.yaml", NEEDED
     )
     join_group(run_options)
     with claims.claimed(hparams_file, overrides, WRITTEN) as held:
@@ -46,7 +44,7 @@ def main(arguments):
 def label(hparams_file, run_options, overrides, held):
     """What ``main`` does once the folders are its own."""
     hparams = command_line.load(hparams_file, overrides)
-    run_on_main(hparams["prepare"], kwargs={"hold": held})
+    on_first_rank(partial(hparams["prepare"], hold=held))
     table = Utterances.from_csv(hparams["table_csv"])
     check_num_clusters(hparams, table)
     encoder = ExportedEncoder(
@@ -84,6 +82,7 @@ def label(hparams_file, run_options, overrides, held):
     return metrics
 
 
+NEEDED = ("cluster", "encoder_folder", "label_folder", "label_metrics")
 OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
 
 

@@ -12,9 +12,12 @@ once with `hf auth login`, or set HF_TOKEN.
 """
 
 import argparse
+import functools
 import json
+import os
 from pathlib import Path
 
+from ssrl_brain.evaluation.tables import with_figures
 from ssrl_brain.handover.encoder_folder import encoder_fingerprint
 from ssrl_brain.handover.model_card import (
     describe_data,
@@ -23,6 +26,7 @@ from ssrl_brain.handover.model_card import (
     thresholds,
 )
 from ssrl_brain.handover.publishing import publish
+from ssrl_brain.handover.run_record import check_run
 from ssrl_brain.system.files import read_json
 
 
@@ -33,13 +37,14 @@ def parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--encoder_folder", required=True, help="export of any stage")
+    folder = functools.partial(add, type=os.path.expanduser)
+    folder("--encoder_folder", required=True, help="export of any stage")
     add("--repo_id", required=True, help="name/repository on the hub")
     add("--license", required=True, help="of the weights, e.g. apache-2.0")
-    add("--run_folder", help="output folder of train.py: the method")
-    add("--prepared_folder", help="amount of training data")
+    folder("--run_folder", help="output folder of train.py: the method")
+    folder("--prepared_folder", help="amount of training data")
     add("--data", help="a sentence about the training data")
-    add("--verify_folder", help="output folder of verify.py: the figures")
+    folder("--verify_folder", help="output folder of verify.py: the figures")
     add("--private", action="store_true", help="only you can see it")
     add("--dry_run", "--dry-run", action="store_true", help="sends nothing")
     add("--debug", action="store_true", help="errors with their traceback")
@@ -50,6 +55,8 @@ def main(arguments):
     """Publishes, or says what would be; returns the sizes of the files."""
     options = parser().parse_args(arguments)
     run = options.run_folder and describe_run(options.run_folder)
+    if run:
+        check_run(options.run_folder, options.encoder_folder)
     data = [options.data] if options.data else []
     if options.prepared_folder:
         data.append(describe_data(options.prepared_folder))
@@ -96,5 +103,5 @@ def read_figures(options):
             f"{folder} was not made with the encoder in "
             f"{options.encoder_folder}: run verify.py again"
         )
-    first = next(iter(metrics))
-    return metrics, thresholds(folder / "scores" / f"{first}.txt")
+    first = with_figures(metrics)
+    return metrics, first and thresholds(folder / "scores" / f"{first}.txt")

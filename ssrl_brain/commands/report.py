@@ -9,6 +9,7 @@ training time. By default the file is report.html in the first folder.
 """
 
 import argparse
+from os.path import expanduser
 
 from ssrl_brain.report.write import write_report
 
@@ -19,8 +20,10 @@ def main(arguments):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", nargs="+", help="of a chain or a run")
-    parser.add_argument("--output", help="file to write")
+    parser.add_argument(
+        "folder", nargs="+", type=expanduser, help="of a chain or a run"
+    )
+    parser.add_argument("--output", type=expanduser, help="file to write")
     parser.add_argument("--debug", action="store_true", help="full traceback")
     given = parser.parse_args(arguments)
     path = write_report(given.folder, given.output)

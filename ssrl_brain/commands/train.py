@@ -13,23 +13,34 @@ and saves it. On several GPUs:
 
     torchrun --standalone --nproc_per_node=4 train.py hparams/dino.yaml ...
 
+A folder, file or list is what was typed, with ~ expanded, and nothing where
+nothing was typed: --noise_folder= is none. Other values are YAML. A file of
+overrides may hold keys of any stage, and --other_stages=a.yaml,b.yaml names
+stages of your own for that.
+
 Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
 --grad_accumulation_factor=4 --noprogressbar ... --debug runs ten batches an
 epoch, in a temporary folder, and shows errors with their traceback.
 """
 
+from functools import partial
 from pathlib import Path
 
 import speechbrain as sb
+from ruamel.yaml import YAML
 from speechbrain.utils.distributed import run_on_main
+from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help, stages_text
-from ssrl_brain.system.distributed import join_group
+from ssrl_brain.handover.export import foreign_classes
+from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.interrupt import after_the_step
 from ssrl_brain.training import conditions
 from ssrl_brain.training.log import write_environment
+
+logger = get_logger(__name__)
 
 WRITTEN = {
     "output_folder": "run",
@@ -37,12 +48,30 @@ WRITTEN = {
     "exported_label_folder": "labels",
     "prepared_folder": "prepared",
 }
+NEEDED = (  # keys of every stage
+    "brain_class",
+    "modules",
+    "opt_class",
+    "epoch_counter",
+    "checkpointer",
+    "prepare",
+    "prepared_folder",
+    "initialise",
+    "make_train_set",
+    "dataloader_options",
+    "export_folder",
+    "export_foreign",
+    "output_folder",
+    "allow_changes",
+)
 
 
 def main(arguments):
     """Prepares, trains and exports; returns the Brain."""
     print_help(arguments, __doc__ + "\n" + stages_text())
-    hparams_file, run_options, overrides = command_line.parse(arguments)
+    hparams_file, run_options, overrides = command_line.parse(
+        arguments, needed=NEEDED
+    )
     join_group(run_options)
     with claims.claimed(hparams_file, overrides, WRITTEN) as held:
         return train(hparams_file, run_options, overrides, held)
@@ -52,10 +81,12 @@ def train(hparams_file, run_options, overrides, held):
     """What ``main`` does once the folders are its own."""
     hparams = command_line.load(hparams_file, overrides)
     now = conditions.conditions(
-        *command_line.with_blocks(hparams_file, overrides), run_options
+        command_line.merged(hparams_file, overrides), run_options
     )
     conditions.check(hparams, now)
-    run_on_main(hparams["prepare"], kwargs={"hold": held})
+    on_first_rank(partial(hparams["prepare"], hold=held))
+    stage_yaml = command_line.resolved_yaml(hparams_file, overrides)
+    run_on_main(warn_foreign, args=[stage_yaml, hparams["export_foreign"]])
     now["banks"] = conditions.banks(hparams["prepared_folder"])
     conditions.check(hparams, {"banks": now["banks"]})
     hparams["initialise"]()
@@ -64,10 +95,7 @@ def train(hparams_file, run_options, overrides, held):
     run_on_main(write_environment, args=[output])
     run_on_main(
         write_text,
-        args=[
-            output / "hyperparams.yaml",
-            command_line.resolved_yaml(hparams_file, overrides),
-        ],
+        args=[output / "hyperparams.yaml", stage_yaml],
     )
     run_on_main(conditions.write, args=[output, now])
     brain = hparams["brain_class"](
@@ -85,3 +113,14 @@ def train(hparams_file, run_options, overrides, held):
         )
     run_on_main(brain.export, args=[hparams["export_folder"]])
     return brain
+
+
+def warn_foreign(stage_yaml, asked_for):
+    """Tells now what would be refused when training has ended."""
+    names = foreign_classes(YAML().load(stage_yaml))
+    if names and not asked_for:
+        logger.warning(
+            f"The encoder uses {', '.join(names)}, which stock SpeechBrain "
+            "cannot import: its export will be refused, unless with "
+            "--export_foreign=True"
+        )

@@ -18,13 +18,11 @@ audio are the same. Several ranks (torchrun) share the work.
 """
 
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from speechbrain.utils.distributed import (
-    if_main_process,
-    run_on_main,
-)
+from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.commands import claims, command_line
@@ -46,7 +44,7 @@ from ssrl_brain.evaluation.verification import (
 )
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import read_embeddings, read_pseudo_labels
-from ssrl_brain.system.distributed import join_group
+from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_json
 from ssrl_brain.system.folders import atomic_folder, remove
 
@@ -60,13 +58,14 @@ WRITTEN = {
     **{f"output_folder/{name}": "scores" for name in SCORES},
     **{f"cache_folder/{name}": "embeddings" for name in ("test", "cohort")},
 }
+NEEDED = ("num_bootstraps", "cohort_folder", "cache_folder", "label_metrics")
 
 
 def main(arguments):
     """Scores all prepared lists; returns metrics by name of the list."""
     print_help(arguments, __doc__, "hparams/verify.yaml")
     hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/verify.yaml"
+        arguments, "hparams/verify.yaml", NEEDED
     )
     join_group(run_options)
     with claims.claimed(hparams_file, overrides, WRITTEN) as held:
@@ -76,7 +75,7 @@ def main(arguments):
 def verify(hparams_file, run_options, overrides, held):
     """What ``main`` does once the folders are its own."""
     hparams = command_line.load(hparams_file, overrides)
-    run_on_main(hparams["prepare"], kwargs={"hold": held})
+    on_first_rank(partial(hparams["prepare"], hold=held))
     lists = trial_lists(hparams["prepared_folder"])
     if not lists:
         raise ValueError("no trial list: give --trial_lists=/path/to/list.txt")

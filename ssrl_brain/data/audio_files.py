@@ -1,49 +1,29 @@
-"""Files of audio below a folder: which there are, and which can be used.
+"""Files of audio below a folder: which there are.
 
 Nothing here writes to the folder that holds the audio.
 """
 
 import hashlib
 import os
-import re
 import stat
 from typing import NamedTuple
 
-import numpy as np
-import soundfile
+from ssrl_brain.data.audio_readers import (
+    FFMPEG_SUFFIXES,
+    INSTALL_FFMPEG,
+    SUFFIXES,
+    has_ffmpeg,
+)
 
-SUFFIXES = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64"
-    " .sph".split()
-)
-UNREADABLE_SUFFIXES = frozenset([".m4a", ".mp4", ".aac", ".wma", ".webm"])
-EXCERPT_SECONDS = 0.1
-MAX_LEVEL = 1e6  # of floats; the power of a sample must not overflow
-BLOCK_FRAMES = 1 << 18
-# Programs that write to a pipe cannot know the length: they leave about 2 or
-# 4 GB in the header, which promises nothing.
-UNKNOWN_LENGTH = 0x7FFF0000
-NO_LENGTH = 1 << 60  # libsndfile's answer for FLAC written to a pipe
-HEADER_BYTES = 64  # some programs count the header as well
-CUT_OFF = re.compile(
-    r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.M
-)
+ALL_SUFFIXES = SUFFIXES | FFMPEG_SUFFIXES
 
 
 class Listing(NamedTuple):
     """Audio files of a folder; paths relative to it, with ``/``, sorted."""
 
     files: dict  # path -> (size in bytes, time of change in ns)
-    unreadable: list  # paths of formats that libsndfile cannot read
+    unreadable: list  # paths of formats that the missing extra would read
     excluded: list  # (path, reason): names no table can hold, broken links
-
-
-class AudioCheck(NamedTuple):
-    """Length of a file, and why it cannot be used ("" if it can)."""
-
-    num_frames: int
-    sample_rate: int
-    reason: str
 
 
 def split_suffix(path):
@@ -57,7 +37,7 @@ def split_suffix(path):
     ('id1/a.b/00001', '')
     """
     stem, suffix = os.path.splitext(path)
-    known = suffix.lower() in SUFFIXES | UNREADABLE_SUFFIXES
+    known = suffix.lower() in ALL_SUFFIXES
     return (stem, suffix.lower()) if known else (path, "")
 
 
@@ -87,6 +67,7 @@ def list_audio(folder, key="data_folder"):
             f"{key} {folder} does not exist: give --{key}=/path/to/audio"
         )
     files, unreadable, excluded = {}, [], []
+    readable = ALL_SUFFIXES if has_ffmpeg() else SUFFIXES
     seen, to_visit = set(), [("", os.fspath(folder))]
     while to_visit:
         prefix, current = to_visit.pop()
@@ -110,17 +91,17 @@ def list_audio(folder, key="data_folder"):
             try:
                 status = item.stat()
             except OSError as error:  # a link to nothing or to itself
-                if suffix in SUFFIXES:
+                if suffix in readable:
                     reason = f"unreadable: {error.strerror}"
                     excluded.append((path, reason))
                 continue
             if stat.S_ISDIR(status.st_mode):
                 to_visit.append((path + "/", item.path))
-            elif suffix not in SUFFIXES | UNREADABLE_SUFFIXES:
+            elif suffix not in ALL_SUFFIXES:
                 continue
             elif not is_writable_name(path):
                 excluded.append((path, "name cannot be written to a table"))
-            elif suffix in UNREADABLE_SUFFIXES:
+            elif suffix not in readable:
                 unreadable.append(path)
             else:
                 files[path] = (status.st_size, status.st_mtime_ns)
@@ -168,104 +149,13 @@ def fingerprint(listing):
     return digest.hexdigest()
 
 
-def check_audio(path, min_seconds=1.0, silence_level=1e-4):
-    """Reads as little of a file as tells whether it can be trained on.
-
-    Arguments
-    ---------
-    path : str
-        Audio file.
-    min_seconds : float
-        Shorter files are refused.
-    silence_level : float
-        A file is silent if its samples, averaged over channels, never leave
-        a band of this half-width (full scale is 1).
-
-    Returns
-    -------
-    AudioCheck
-    """
-    try:
-        if os.path.getsize(path) == 0:
-            return AudioCheck(0, 0, "empty")
-        with soundfile.SoundFile(path) as audio:
-            reason = reason_to_exclude(audio, min_seconds, silence_level)
-            return AudioCheck(audio.frames, audio.samplerate, reason)
-    except (OSError, RuntimeError) as error:  # LibsndfileError is the latter
-        text = " ".join(str(error).replace(path, "").split())
-        text = text.replace("Error opening '': ", "")
-        text = why_not_opened(path) or text or "damaged"
-        return AudioCheck(0, 0, f"unreadable: {text}")
-
-
-def why_not_opened(path):
-    """The system's word for a file that it does not open, else ""."""
-    try:
-        open(path, "rb").close()
-    except OSError as error:
-        return error.strerror
-    return ""
-
-
-def reason_to_exclude(audio, min_seconds, silence_level):
-    """Why an open sound file cannot be used; "" if it can."""
-    if audio.frames == 0:
-        return "empty"
-    if audio.frames >= NO_LENGTH:
-        return "unreadable: its header does not tell its length"
-    length = min(audio.frames, max(1, int(EXCERPT_SECONDS * audio.samplerate)))
-    try:
-        tail = read_mono(audio, audio.frames - length, length)
-    except RuntimeError:
-        return "truncated"
-    if len(tail) < length or is_cut_off(audio.extra_info):
-        return "truncated"
-    if audio.frames < min_seconds * audio.samplerate:
-        return "too short"
-    if audio.subtype in ("FLOAT", "DOUBLE"):  # PCM has no NaN
-        return whole_file_reason(audio, silence_level)
-    if np.ptp(tail) >= 2 * silence_level:
-        return ""
-    for part in (0.5, 0.25, 0.75, 0.0):
-        excerpt = read_mono(audio, int(part * (audio.frames - length)), length)
-        if len(excerpt) and np.ptp(excerpt) >= 2 * silence_level:
-            return ""
-    return whole_file_reason(audio, silence_level)
-
-
-def whole_file_reason(audio, silence_level):
-    """Why samples are of no use; "" if they are. Reads everything."""
-    audio.seek(0)
-    lowest, highest = np.inf, -np.inf
-    while len(block := audio.read(BLOCK_FRAMES, "float32", always_2d=True)):
-        block = block.mean(1)
-        if not np.isfinite(block).all():
-            return "NaN or infinite"
-        lowest = min(lowest, block.min())
-        highest = max(highest, block.max())
-    if max(-lowest, highest) > MAX_LEVEL:
-        return "far beyond full scale"
-    return "silent" if highest - lowest < 2 * silence_level else ""
-
-
-def read_mono(audio, start, length):
-    """Average of the channels of an excerpt of an open file."""
-    audio.seek(start)
-    return audio.read(length, "float32", always_2d=True).mean(1)
-
-
-def is_cut_off(header_log):
-    """Whether libsndfile found fewer samples than the header promises.
+def why_unreadable(path):
+    """Reason to leave out one of ``Listing.unreadable``.
 
     Example
     -------
-    >>> is_cut_off("data : 64000 (should be 38382)")
-    True
-    >>> is_cut_off("data : 4294967295 (should be 64000)")
-    False
+    >>> why_unreadable("a/00001.m4a")
+    'm4a cannot be read: pip install .[m4a], or convert it'
     """
-    found = CUT_OFF.search(header_log)
-    if found is None:
-        return False
-    promised, present = map(int, found.groups())
-    return present + HEADER_BYTES < promised < UNKNOWN_LENGTH
+    suffix = path.rsplit(".", 1)[1]
+    return f"{suffix} cannot be read: {INSTALL_FFMPEG}, or convert it"

@@ -8,6 +8,7 @@ to the whole batch at once on the training device.
 """
 
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -155,19 +156,47 @@ def open_bank(folder):
         return None
 
 
-def apply_plan(wave, noise, snr, rir, reverberant=None):
+class Rows(NamedTuple):
+    """What some rows of a batch have and the others do not.
+
+    ``index`` (M,) are those rows, ``values`` (M, ...) what they have. Which
+    they are is known where they are drawn: a GPU need not be asked, and
+    nothing else is copied to it.
+    """
+
+    index: torch.Tensor
+    values: torch.Tensor
+
+
+def rows_of(arrays):
+    """``Rows`` of those of N arrays of one shape that are not all zero.
+
+    Example
+    -------
+    >>> rows_of([np.zeros(2), np.array([0.0, 3.0])])
+    Rows(index=tensor([1]), values=tensor([[0., 3.]], dtype=torch.float64))
+    """
+    index = [i for i, x in enumerate(arrays) if x[0] != 0 or x.any()]
+    values = np.stack([arrays[i] for i in index] or [arrays[0]])
+    return Rows(
+        torch.tensor(index, dtype=torch.long),
+        torch.from_numpy(values[: len(index)]),
+    )
+
+
+def apply_plan(wave, noise, snr, rir):
     """Reverberates, then adds noise, then restores each row's level.
 
     Arguments
     ---------
-    wave, noise : torch.Tensor
+    wave : torch.Tensor
         (N, T)
+    noise : Rows
+        Of length T.
     snr : torch.Tensor
         (N,) in dB, of the reverberated speech against the noise.
-    rir : torch.Tensor
-        (N, R), zeros for no reverberation.
-    reverberant : torch.Tensor, optional
-        Rows with a room, if already known (spares a synchronisation).
+    rir : Rows
+        Room impulse responses.
 
     Returns
     -------
@@ -176,16 +205,16 @@ def apply_plan(wave, noise, snr, rir, reverberant=None):
 
     Example
     -------
-    >>> wave, noise = torch.tensor([[1.0, -1.0]]), torch.tensor([[2.0, 2.0]])
-    >>> apply_plan(wave, noise, torch.zeros(1), torch.zeros(1, 3))
+    >>> wave, noise = torch.tensor([[1.0, -1.0]]), [np.float32([2, 2])]
+    >>> dry = rows_of([np.zeros(3)])
+    >>> apply_plan(wave, rows_of(noise), torch.zeros(1), dry)
     tensor([[1.4142, 0.0000]])
     """
     level = _rms(wave)
-    if reverberant is None:
-        reverberant = rir.any(dim=1).nonzero().squeeze(1)
-    if len(reverberant):
-        wet = convolve(wave[reverberant], rir[reverberant])
-        wave = wave.index_copy(0, reverberant, wet)
+    if len(rir.index):
+        wet = convolve(wave[rir.index], rir.values)
+        wave = wave.index_copy(0, rir.index, wet)
+    noise = torch.zeros_like(wave).index_copy(0, *noise)
     gain = _rms(wave) / _rms(noise) * 10 ** (-snr[:, None] / 20)
     mixed = wave + gain * noise
     return mixed * (level / _rms(mixed))
@@ -222,9 +251,7 @@ def augmented(view):
     torch.Tensor
         Rows [v * B + b] hold view v of utterance b.
     """
-    rows = [
-        None if x is None else x.transpose(0, 1).flatten(0, 1) for x in view
-    ]
-    if rows[1] is None:
-        return rows[0]
-    return apply_plan(*rows)
+    wave = view.wave.transpose(0, 1).flatten(0, 1)
+    if view.noise is None:
+        return wave
+    return apply_plan(wave, view.noise, view.snr.T.flatten(), view.rir)

@@ -11,9 +11,10 @@ import os
 import pathlib
 
 import numpy as np
-import soundfile
 from scipy.signal import resample_poly
 
+from ssrl_brain.data.audio_readers import AudioError
+from ssrl_brain.data.decoding import open_audio, read_all
 from ssrl_brain.data.preparation import parallel_map
 
 FULL_SCALE = 32767
@@ -34,6 +35,7 @@ class AudioBank:
 
     Example
     -------
+    >>> import soundfile
     >>> tmpdir = getfixture("tmp_path")
     >>> soundfile.write(tmpdir / "hum.wav", [0.5, -0.5, 0.25], 16000)
     >>> write_bank(tmpdir / "bank", [tmpdir / "hum.wav"], ["ambient"])
@@ -142,10 +144,14 @@ def decode(path, sample_rate, mix):
         (num_samples,) int16, or why the file is of no use.
     """
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
-        text = str(error).replace(os.fspath(path), "")
-        return f"unreadable: {' '.join(text.split())}"
+        if os.path.getsize(path) == 0:
+            return "empty"
+        with open_audio(os.fspath(path)) as audio:
+            samples, rate = read_all(audio), audio.samplerate
+    except AudioError as error:
+        return f"unreadable: {error}"
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
     if not len(samples):
         return "empty"
     if not np.isfinite(samples).all():

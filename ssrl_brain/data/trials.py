@@ -32,6 +32,29 @@ def iterate_trials(path):
         yield number, LABELS[fields[0].lower()], fields[1], fields[2]
 
 
+def lacking(labels):
+    """Which trials a list lacks for error rates; None if it has both kinds.
+
+    Arguments
+    ---------
+    labels : array_like
+        (M,) 1 for the same speaker, 0 for different ones.
+
+    Returns
+    -------
+    str or None
+
+    Example
+    -------
+    >>> lacking([1, 1]), lacking([0, 1])
+    ('trials of different speakers', None)
+    """
+    labels = np.asarray(labels)
+    if not (labels == 1).any():
+        return "trials of the same speaker"
+    return None if (labels == 0).any() else "trials of different speakers"
+
+
 def read_trials(path):
     """Reads a list of verification trials, "label enrol test" per line.
 

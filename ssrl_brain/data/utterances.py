@@ -75,7 +75,7 @@ class Utterances:
         self.ids = Strings(ids)
         self.paths = Strings(paths)
         self.num_frames = np.asarray(num_frames, dtype=np.int64)
-        self.sample_rates = np.asarray(sample_rates, dtype=np.int32)
+        self.sample_rates = np.asarray(sample_rates, dtype=np.int64)
         self.sessions = np.asarray(sessions, dtype=np.int64)
 
     @classmethod

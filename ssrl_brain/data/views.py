@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ssrl_brain.data.audio import length_at, read_excerpts
+from ssrl_brain.data.augment import Rows, rows_of
 from ssrl_brain.data.perturb import perturb
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
@@ -41,6 +42,7 @@ def crop_starts(total, length, num, generator, spread=True):
     >>> sorted(crop_starts(10, 6, 2, np.random.default_rng(0)).tolist())
     [0, 4]
     """
+    total, length = int(total), int(length)
     if total < length:
         return generator.integers(0, total, size=num)
     slack = total - num * length
@@ -48,9 +50,9 @@ def crop_starts(total, length, num, generator, spread=True):
         return generator.integers(0, total - length + 1, size=num)
     if slack >= 0:
         gaps = np.sort(generator.integers(0, slack + 1, size=num))
-        starts = gaps + length * np.arange(num)
+        starts = gaps + length * np.arange(num, dtype=np.int64)
     else:
-        starts = np.arange(num) * (total - length) // (num - 1)
+        starts = np.arange(num, dtype=np.int64) * (total - length) // (num - 1)
     return generator.permutation(starts)
 
 
@@ -95,7 +97,7 @@ class View:
 
     def draw_length(self, sample_rate, seed, epoch, batch):
         """Samples of every crop in a batch."""
-        low, high = np.rint(self.seconds * sample_rate).astype(int)
+        low, high = np.rint(self.seconds * sample_rate).astype(np.int64)
         if low == high:
             return int(low)
         generator = random_generator("length", seed, epoch, batch)
@@ -112,14 +114,14 @@ class ViewBatch(NamedTuple):
     """Crops of one ``View`` for a batch, before augmentation.
 
     ``wave`` is (B, n, T); the rest is None where nothing augments them:
-    ``noise`` (B, n, T), ``snr`` (B, n) in dB, ``rir`` (B, n, R), zeros where a
-    crop is not reverberated.
+    ``snr`` (B, n) in dB, ``noise`` and ``rir`` of those crops that have any.
+    Their rows count crops view by view: [v * B + b] is crop v of utterance b.
     """
 
     wave: torch.Tensor
-    noise: torch.Tensor | None = None
+    noise: Rows | None = None
     snr: torch.Tensor | None = None
-    rir: torch.Tensor | None = None
+    rir: Rows | None = None
 
 
 class CropBatch(NamedTuple):
@@ -127,16 +129,6 @@ class CropBatch(NamedTuple):
 
     index: torch.Tensor
     views: tuple
-
-
-def move(batch, device):
-    """A batch of tensors, named tuples and Nones on another device."""
-    if batch is None:
-        return None
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device, non_blocking=True)
-    moved = [move(item, device) for item in batch]
-    return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
 
 
 class CropDataset(torch.utils.data.Dataset):
@@ -256,7 +248,7 @@ class CropDataset(torch.utils.data.Dataset):
         table = self.utterances
         frames, rate = int(table.num_frames[row]), int(table.sample_rates[row])
         total = length_at(frames, rate, self.sample_rate)
-        sizes = np.rint(length * rates).astype(int)
+        sizes = np.rint(length * rates).astype(np.int64)
         longest = int(sizes.max())
         # An utterance that is too short for the fastest crop only is repeated
         # in that crop, not in the others.
@@ -287,14 +279,21 @@ def collate(items):
     index, views = zip(*items, strict=True)
     batch = CropBatch(
         torch.tensor(index),
-        tuple(
-            ViewBatch(
-                *(
-                    torch.from_numpy(np.stack([np.stack(x) for x in field]))
-                    for field in zip(*rows, strict=True)
-                )
-            )
-            for rows in zip(*views, strict=True)
-        ),
+        tuple(_view_batch(rows) for rows in zip(*views, strict=True)),
     )
     return hand_over(batch)
+
+
+def _view_batch(rows):
+    """A ``ViewBatch`` of one view's (wave, noise, snr, rir) by utterance."""
+    wave, *plan = zip(*rows, strict=True)
+    wave = torch.from_numpy(np.stack(wave))
+    if not plan:
+        return ViewBatch(wave)
+    noise, snr, rir = plan
+    return ViewBatch(
+        wave,
+        rows_of([x for crop in zip(*noise, strict=True) for x in crop]),
+        torch.from_numpy(np.stack([np.stack(x) for x in snr])),
+        rows_of([x for crop in zip(*rir, strict=True) for x in crop]),
+    )

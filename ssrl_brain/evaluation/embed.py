@@ -35,7 +35,7 @@ def batches_by_length(lengths, max_padding, max_samples):
     >>> [b.tolist() for b in batches_by_length([5, 9, 10, 5], 0.1, 20)]
     [[2, 1], [0, 3]]
     """
-    lengths = np.asarray(lengths)
+    lengths = np.asarray(lengths, dtype=np.int64)
     batches, batch = [], []
     for row in np.argsort(-lengths, kind="stable"):
         if batch:

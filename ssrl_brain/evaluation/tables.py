@@ -67,13 +67,30 @@ def verification_row(name, metrics):
     >>> metrics = {**eer, "intervals": {"eer": [5, 8.25]}}
     >>> verification_row("vox1_o", {**metrics, "trials": {"all": 9}})["EER %"]
     '6.5 (5 to 8.25)'
+    >>> lacking = {"lacks": "trials of one speaker", "trials": {"all": 9}}
+    >>> verification_row("vox1_o", lacking)["EER %"]
+    'no trials of one speaker'
     """
     row = {"list": name, "trials": metrics["trials"]["all"]}
     for suffix, part in (("", metrics), (" as-norm", metrics.get("as_norm"))):
         for key, title in FIGURES.items() if part else ():
+            if key not in part:
+                row[title + suffix] = f"no {part['lacks']}"
+                continue
             text = f"{part[key]:.4g}"
             if key in part["intervals"]:
                 low, high = part["intervals"][key]
                 text += f" ({low:.3g} to {high:.3g})"
             row[title + suffix] = text
     return row
+
+
+def with_figures(metrics):
+    """The first list of ``metrics`` that error rates came of, or None.
+
+    Example
+    -------
+    >>> with_figures({"a": {"lacks": "trials of one speaker"}, "b": {"eer": 1}})
+    'b'
+    """
+    return next((name for name, x in metrics.items() if "lacks" not in x), None)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ssrl_brain.data.trials import read_trials
+from ssrl_brain.data.trials import lacking, read_trials
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.embed import embed
 from ssrl_brain.evaluation.intervals import bootstrap, interval
@@ -115,13 +115,18 @@ def evaluate(scores, labels, sides=None, num_bootstraps=0, **options):
     -------
     dict
         "eer" in per cent, "min_dcf_0.05", "min_dcf_0.01", and in "intervals"
-        [low, high] of each.
+        [low, high] of each. Where no error rate can come of the list,
+        "lacks" says which trials are not there, instead of the figures.
 
     Example
     -------
     >>> evaluate([0.9, 0.3, 0.2, 0.4], np.array([1, 1, 0, 0]))["eer"]
     50.0
+    >>> evaluate([0.9, 0.3], np.array([1, 1]))["lacks"]
+    'trials of different speakers'
     """
+    if found := lacking(labels):
+        return {"lacks": found, "intervals": {}}
     metrics = verification_metrics(scores, labels)
     metrics["intervals"] = {}
     if num_bootstraps:
@@ -140,7 +145,8 @@ class Validation:
     every : int
         Epochs between two validations; the last epoch always has one.
     trial_list : str
-        Name of one of the prepared lists; the first by default.
+        Name of one of the prepared lists; by default the first that error
+        rates can come of.
 
     Example
     -------
@@ -166,11 +172,18 @@ class Validation:
             if not lists:
                 raise ValueError(
                     f"{prepared_folder}/trials has no list "
-                    f"'{trial_list}.txt': check --trial_list and --trial_lists"
+                    f"'{trial_list}.txt': check --valid_list and --trial_lists"
                 )
         if lists:
             self.table = Utterances.from_csv(Path(prepared_folder) / "test.csv")
-            self.trials = load_trials(lists[0], self.table)
+        for path in lists:
+            trials = load_trials(path, self.table)
+            found = lacking(trials.labels)
+            if found is None:
+                self.trials = trials
+                break
+            if trial_list:
+                raise ValueError(f"--valid_list={trial_list} has no {found}")
 
     def is_due(self, epoch, last_epoch):
         """Whether this epoch ends with a validation."""

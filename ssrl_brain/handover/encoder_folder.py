@@ -20,7 +20,8 @@ class ExportedEncoder:
     Arguments
     ---------
     folder : str
-    device : str
+    device : str or None
+        None: a GPU, where there is one; of several ranks each has its own.
     trusted : bool
         Loads whatever the folder names, without a look at it.
 
@@ -57,7 +58,7 @@ class ExportedEncoder:
             "sample_rate",
             self.model.audio_normalizer.sample_rate,
         )
-        self.device = device
+        self.device = self.model.device  # found out, where none was named
 
     def _refuse_missing_weights(self):
         """The toolkit only warns, and leaves what is missing at random."""

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.tag import Tag
 
+from ssrl_brain.networks.weights import nonfinite
 from ssrl_brain.system.files import write_json
 from ssrl_brain.system.folders import atomic_folder
 from ssrl_brain.system.locks import locked
@@ -18,7 +19,8 @@ from ssrl_brain.system.locks import locked
 PARTS = ("compute_features", "mean_var_norm", "embedding_model")
 # Comments speak of the stage that the lines were taken from.
 COMMENT = re.compile(r"(^|\s+)#.*$|^\n", re.MULTILINE)
-FOREIGN = ("ssrl_brain", "prepare.")
+# What stock SpeechBrain can import; it needs both of the others itself.
+STOCK = ("speechbrain", "torch", "torchaudio")
 
 CARD = """---
 library_name: speechbrain
@@ -31,7 +33,7 @@ tags:
 # {title}
 
 Stage: {stage}. Made by ssrl_brain on SpeechBrain.
-{figures}
+{foreign}{figures}
 ```python
 from speechbrain.inference.speaker import SpeakerRecognition
 
@@ -42,15 +44,47 @@ score, same_speaker = model.verify_files("one.wav", "two.wav")
 The default threshold of `verify_files` belongs to another model; choose your
 own on trials of your data.
 """
+NEEDS = """
+SpeechBrain alone cannot load this model: it needs {names}, importable.
+"""
 
 
-def inference_yaml(stage_yaml):
+def foreign_classes(stage):
+    """Names in an encoder that stock SpeechBrain cannot import.
+
+    Arguments
+    ---------
+    stage : dict
+        Tree of a resolved stage YAML.
+
+    Returns
+    -------
+    list of str
+
+    Example
+    -------
+    >>> text = "embedding_model: !new:my_net.Net {size: 3}"
+    >>> foreign_classes(YAML().load(text))
+    ['my_net.Net']
+    """
+    names = [
+        tag.partition(":")[2]
+        for part in PARTS
+        for tag in class_names(stage.get(part))
+    ]
+    foreign = [name for name in names if name.split(".")[0] not in STOCK]
+    return list(dict.fromkeys(filter(None, foreign)))
+
+
+def inference_yaml(stage_yaml, foreign=False):
     """What of a resolved stage YAML an encoder needs.
 
     Arguments
     ---------
     stage_yaml : str
         Text of the YAML after ``hyperpyyaml.resolve_references``.
+    foreign : bool
+        Whether it may name what stock SpeechBrain cannot import.
 
     Returns
     -------
@@ -60,7 +94,7 @@ def inference_yaml(stage_yaml):
     Raises
     ------
     ValueError
-        If a part is missing or would need this package to be loaded.
+        If a part is missing, or stock SpeechBrain could not import it.
     """
     stage = YAML().load(stage_yaml)
     missing = [key for key in ("sample_rate", *PARTS) if key not in stage]
@@ -69,16 +103,21 @@ def inference_yaml(stage_yaml):
             f"the stage YAML lacks {', '.join(missing)}, which an exported "
             "encoder needs"
         )
+    names = foreign_classes(stage)
+    if names and not foreign:
+        raise ValueError(
+            f"the encoder uses {', '.join(names)}, and an export only what "
+            "stock SpeechBrain can import: the same command with "
+            "--export_foreign=True exports it as it is, without training again"
+        )
     result = CommentedMap()
     result["sample_rate"] = stage["sample_rate"]
-    for part in PARTS:
-        for name in class_names(stage[part]):
-            if any(package in name for package in FOREIGN):
-                raise ValueError(
-                    f"{part} is or holds {name}: an exported encoder may only "
-                    "use classes that stock SpeechBrain can import"
-                )
-        result[part] = stage[part]
+    # Without it, the toolkit resamples files to 16 kHz, whatever the model's.
+    result["audio_normalizer"] = CommentedMap(sample_rate=stage["sample_rate"])
+    result["audio_normalizer"].yaml_set_ctag(
+        Tag(suffix="!new:speechbrain.dataio.preprocess.AudioNormalizer")
+    )
+    result |= {part: stage[part] for part in PARTS}
     result["modules"] = {part: result[part] for part in PARTS}
     pretrainer = CommentedMap(
         loadables={"embedding_model": result["embedding_model"]}
@@ -108,7 +147,13 @@ def class_names(node):
 
 
 def export_encoder(
-    folder, encoder, stage_yaml, stage, metrics=None, with_labels=False
+    folder,
+    encoder,
+    stage_yaml,
+    stage,
+    metrics=None,
+    with_labels=False,
+    foreign=False,
 ):
     """Writes an encoder folder, whole or not at all.
 
@@ -124,8 +169,17 @@ def export_encoder(
         Plain numbers.
     with_labels : bool
         Whether the stage learnt from true speakers, which the card says.
+    foreign : bool
+        Whether classes are allowed that stock SpeechBrain cannot import; the
+        card then says so.
+
+    Raises
+    ------
+    ValueError
+        Also where a weight is NaN or infinite.
     """
-    content = inference_yaml(stage_yaml)
+    content = inference_yaml(stage_yaml, foreign)
+    names = foreign_classes(content)
     metrics = metrics or {}
     figures = "".join(
         f"\n- {key}: {value:.4g}" for key, value in metrics.items()
@@ -134,6 +188,9 @@ def export_encoder(
         key: value.detach().cpu().clone()
         for key, value in encoder.state_dict().items()
     }
+    bad = nonfinite(state)
+    if bad:
+        raise ValueError(f"the encoder is not exported: {bad}")
     with locked(folder), atomic_folder(folder, "encoder") as temporary:
         text = io.StringIO()
         YAML().dump(content, text)
@@ -146,6 +203,7 @@ def export_encoder(
             CARD.format(
                 stage=stage,
                 figures=figures and figures + "\n",
+                foreign=NEEDS.format(names=", ".join(names)) if names else "",
                 tag="" if with_labels else "- self-supervised\n",
                 title="Speaker embeddings "
                 + ("fine-tuned with" if with_labels else "learnt without")

@@ -12,6 +12,7 @@ from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.label_folder import read_pseudo_labels
 from ssrl_brain.handover.trust import check_layers, read_weights
 from ssrl_brain.networks.models import load_centroids_
+from ssrl_brain.networks.weights import nonfinite
 
 
 def load_encoder_(encoder, folder):
@@ -39,6 +40,8 @@ def load_encoder_(encoder, folder):
             "for instance by `python train.py hparams/dino.yaml ...`"
         )
     state = read_weights(path)
+    if bad := nonfinite(state):
+        raise ValueError(f"{path}: {bad}: give the export of a sound run")
     try:
         encoder.load_state_dict(state)
     except RuntimeError as error:

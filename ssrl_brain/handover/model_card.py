@@ -13,6 +13,7 @@ from ssrl_brain.evaluation.tables import (
     FIGURES,
     markdown_table,
     verification_row,
+    with_figures,
 )
 from ssrl_brain.handover.export import class_names
 from ssrl_brain.system.files import read_json
@@ -219,6 +220,7 @@ def evaluation_results(metrics):
         )
         for name, figures in metrics.items()
         for key, title in FIGURES.items()
+        if key in figures
     ]
 
 
@@ -239,7 +241,7 @@ def model_card(
     metrics : dict, optional
         ``metrics.json`` of ``verify.py``.
     choices : list of dict, optional
-        See ``thresholds``; of the first list of ``metrics``.
+        See ``thresholds``; of the list ``with_figures``.
 
     Returns
     -------
@@ -262,13 +264,14 @@ def model_card(
     )
     threshold, chosen, figures = "THRESHOLD", UNCHOSEN, "Not measured."
     if metrics:
-        name = next(iter(metrics))
-        threshold = f"{choices[0]['threshold']:.4f}"
-        chosen = f"Error rates on the list {name}, on which they were chosen:"
-        chosen += "\n\n" + markdown_table(choices)
         figures = markdown_table(
             [verification_row(*item) for item in metrics.items()]
         )
+    if choices:
+        name = with_figures(metrics)
+        threshold = f"{choices[0]['threshold']:.4f}"
+        chosen = f"Error rates on the list {name}, on which they were chosen:"
+        chosen += "\n\n" + markdown_table(choices)
         by = metrics[name]["intervals_by"]
         figures += f"\n\nIn brackets: 95 % of draws of the test {by}s."
     return CARD.format(

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.trust import read_weights
+from ssrl_brain.networks.weights import nonfinite
 from ssrl_brain.system.ours import MARKER
 
 logger = get_logger(__name__)
@@ -77,6 +79,8 @@ def check_folder(folder):
 def check_is_tensors(path):
     """Refuses weights with anything but tensors and plain numbers by name."""
     state = read_weights(path)
+    if bad := nonfinite(state):
+        raise ValueError(f"{path}: {bad}: give the export of a sound run")
     for name, value in state.items():
         if not isinstance(value, (torch.Tensor, int, float)):
             raise ValueError(
@@ -121,6 +125,27 @@ def check_text(path, text=None):
         raise ValueError(f"{path} holds something like a token: remove it")
 
 
+def check_repo_id(repo_id):
+    """Refuses what the hub would refuse as the name of a repository.
+
+    Example
+    -------
+    >>> check_repo_id("me/my-voices")
+    >>> check_repo_id("my voices")
+    Traceback (most recent call last):
+    ...
+    ValueError: --repo_id=my voices is no name/repository of the hub
+    """
+    message = f"--repo_id={repo_id} is no name/repository of the hub"
+    if repo_id.count("/") != 1 or " " in repo_id:
+        raise ValueError(message)
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{message}: {reason}") from None
+
+
 def publish(folder, repo_id, texts, private=False, dry_run=False):
     """Checks an encoder folder and uploads it in one commit.
 
@@ -141,6 +166,7 @@ def publish(folder, repo_id, texts, private=False, dry_run=False):
     dict
         Size in bytes of what is, or would be, uploaded, by name.
     """
+    check_repo_id(repo_id)
     folder = Path(folder)
     contents = {name: folder / name for name in check_folder(folder)}
     for name, text in texts.items():

@@ -17,6 +17,7 @@ from ssrl_brain.data.utterances import leads_out
 REMEDY = "give --trust_encoder=True if you trust who made this folder"
 MAX_BYTES = 1 << 18
 PRETRAINER = "speechbrain.utils.parameter_transfer.Pretrainer"
+NORMALIZER = "speechbrain.dataio.preprocess.AudioNormalizer"
 CORE = "tag:yaml.org,2002:"
 PLAIN_TAGS = {
     CORE + kind for kind in "str int float bool null seq map merge".split()
@@ -29,7 +30,7 @@ NETWORKS = re.compile(
     r"|speechbrain\.lobes\.models\.(?:ECAPA_TDNN|ResNet|Xvector)"
     r"|speechbrain\.nnet\.\w+"
     r"|speechbrain\.processing\.features"
-    r"|ssrl_brain\.models)\.([A-Z]\w*)"
+    r"|ssrl_brain\.networks\.models)\.([A-Z]\w*)"
 )
 # Fetches configuration and weights from a hub, none of its code.
 FRONT_END = "speechbrain.integrations.huggingface.weighted_ssl.WeightedSSLModel"
@@ -228,6 +229,8 @@ def refuse_class(node, kind, name):
     if name == PRETRAINER:
         # with `paths` it would load from anywhere, hubs included
         allowed = kind == "!new" and keys == {"loadables"}
+    elif name == NORMALIZER:  # resamples, and averages channels
+        allowed = kind == "!new" and keys <= {"sample_rate", "mix"}
     elif name == FRONT_END:
         allowed = (
             isinstance(node, ruamel.yaml.MappingNode) and keys <= FRONT_END_KEYS

@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from ssrl_brain.system.devices import full_precision
+
 
 class NTXentLoss(torch.nn.Module):
     """Contrastive self-supervised loss (iterative framework, eq. 2-3).
@@ -36,7 +38,8 @@ class NTXentLoss(torch.nn.Module):
         if num < 2:
             raise ValueError("a contrastive loss needs two utterances")
         views = F.normalize(torch.cat([first, second]).float(), dim=-1)
-        similarity = views @ views.T / self.temperature  # (2B, 2B)
+        with full_precision(views):
+            similarity = views @ views.T / self.temperature  # (2B, 2B)
         utterance = torch.arange(2 * num, device=views.device) % num
         same = utterance[:, None] == utterance[None, :]
         positive = similarity.diagonal(num).repeat(2)  # (2B,)

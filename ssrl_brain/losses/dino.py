@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from ssrl_brain.system.devices import full_precision
+
 
 class DINOLoss(torch.nn.Module):
     """Cross-entropy from centred, sharpened teacher to student (DINO, eq. 3).
@@ -59,12 +61,11 @@ class DINOLoss(torch.nn.Module):
         # Since targets sum to one, the cross-entropy is the log-normaliser
         # minus one product, and no (V, B, K) log-softmax is ever stored.
         normaliser = scaled.logsumexp(-1)  # (V, B)
-        products = torch.einsum("gbk,vbk->gvb", targets, scaled)
+        with full_precision(targets):
+            products = torch.einsum("gbk,vbk->gvb", targets, scaled)
         losses = normaliser - products  # (G, V, B)
-        paired = torch.ones(
-            losses.shape[:2], dtype=torch.bool, device=losses.device
-        )
-        paired[range(num_shared), range(num_shared)] = False
+        g, v = (torch.arange(n, device=losses.device) for n in losses.shape[:2])
+        paired = (g[:, None] != v) | (g[:, None] >= num_shared)
         return losses.mul(paired[..., None]).sum((0, 1)) / (
             paired.numel() - num_shared
         )
@@ -106,4 +107,6 @@ def cosine_consistency(student, teacher):
     """
     student = F.normalize(student.float(), dim=-1)
     teacher = F.normalize(teacher.detach().float(), dim=-1)
-    return (1.0 - torch.einsum("gbd,vbd->gvb", teacher, student)).sum((0, 1))
+    with full_precision(teacher):
+        cosines = torch.einsum("gbd,vbd->gvb", teacher, student)
+    return (1.0 - cosines).sum((0, 1))

@@ -57,6 +57,6 @@ def ema_update_(teacher, student, momentum, buffers=True):
     torch._foreach_lerp_(
         [t for t, _ in floating], [s for _, s in floating], 1.0 - momentum
     )
-    for t, s in pairs:
-        if not t.is_floating_point():  # batches seen by BatchNorm
-            t.copy_(s)
+    counts = [(t, s) for t, s in pairs if not t.is_floating_point()]
+    if counts:  # of batches, by BatchNorm
+        torch._foreach_copy_([t for t, _ in counts], [s for _, s in counts])

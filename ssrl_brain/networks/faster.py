@@ -38,6 +38,33 @@ def make_faster_(model):
     return model
 
 
+def constants_to_(features, device):
+    """Puts what feature layers compute with on a device, once and for all.
+
+    The toolkit's hold windows and filters as plain tensors, which ``to`` does
+    not see, and would copy them in every step.
+
+    Arguments
+    ---------
+    features : torch.nn.Module
+    device : str or torch.device
+
+    Example
+    -------
+    >>> from speechbrain.lobes.features import Fbank
+    >>> features = Fbank()
+    >>> constants_to_(features, "meta")
+    >>> features.compute_STFT.window.device
+    device(type='meta')
+    """
+    for part in features.modules():
+        for name, value in list(vars(part).items()):
+            if isinstance(value, torch.Tensor):
+                setattr(part, name, value.to(device))
+            elif isinstance(value, torch.device):  # of tensors to be made
+                setattr(part, name, torch.device(device))
+
+
 class GlobalContextPooling(AttentiveStatisticsPooling):
     """ECAPA-TDNN's pooling without repeating its context for every frame.
 

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from ssrl_brain.networks.faster import make_faster_
+from ssrl_brain.system.devices import full_precision
 
 
 class EncoderWithHead(torch.nn.Module):
@@ -13,6 +14,7 @@ class EncoderWithHead(torch.nn.Module):
     network with BatchNorm before one backward are an error. Parts of the
     encoder that come in evaluation mode, as a pretrained front-end does,
     stay in it whether they learn or not: no dropout, masks, skipped layers.
+    The head computes in float32 whatever the precision of the encoder.
 
     Arguments
     ---------
@@ -53,7 +55,8 @@ class EncoderWithHead(torch.nn.Module):
     def forward(self, views):
         """views: list of (n, frames, F) -> embeddings (N, D), logits (N, K)"""
         embeddings = torch.cat([self.encoder(x).flatten(1) for x in views])
-        logits = self.head(self.dropout(embeddings))
+        with full_precision(embeddings):
+            logits = self.head(self.dropout(embeddings).float())
         return embeddings, logits.flatten(1)
 
 

@@ -61,14 +61,17 @@ def fit_two_gaussians(x, num_groups=8192, tol=1e-6, max_iters=5000):
     >>> mixture.means.round(decimals=2)
     tensor([-4.,  1.], dtype=torch.float64)
     """
-    x = torch.as_tensor(x).detach().double().cpu().numpy()
-    x = np.sort(x[np.isfinite(x)])
+    x = torch.as_tensor(x).detach().cpu().numpy()
+    # sorted in their own type and scaled in place, for there may be many
+    x = np.sort(x[np.isfinite(x)]).astype(np.float64)
     if len(x) < 4:
         return None
     center, spread = x.mean(), x.std()
-    if spread <= 1e-9 * np.abs(x).max():  # equal, but for rounding
+    if spread <= 1e-9 * max(abs(x[0]), abs(x[-1])):  # equal, but for rounding
         return None
-    count, mean, square = _groups((x - center) / spread, num_groups)
+    x -= center
+    x /= spread
+    count, mean, square = _groups(x, num_groups)
 
     posterior = _best_split(count, mean)  # (2, groups)
     parameters = _maximise(posterior, count, mean, square)
@@ -124,6 +127,12 @@ def clean_probability(x, mixture, monotone=False):
     """
     if mixture is None:
         return torch.ones_like(x)
+    parts = x.split(2**20)  # of float64 a few at a time
+    return torch.cat([_clean_probability(p, mixture, monotone) for p in parts])
+
+
+def _clean_probability(x, mixture, monotone):
+    """The same of a part of the losses."""
     smaller, larger = mixture.means.tolist()
     value = x.double()
     if monotone:

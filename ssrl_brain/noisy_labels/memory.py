@@ -52,10 +52,17 @@ def queue_agreement(queue, labels):
     >>> queue_agreement(queue, torch.tensor([3, 5, 9]))
     0.875
     """
+    # a part at a time: sums of many rows take more memory than the queues
+    parts = zip(queue.split(2**20), labels.split(2**20), strict=True)
+    return torch.cat([_agreement(*part) for part in parts]).mean().item()
+
+
+def _agreement(queue, labels):
+    """(M,) the share of each queue that holds a prediction."""
     filled = queue >= 0
     agreeing = (filled & (queue == labels[:, None])).sum(1)
     used = filled.any(1)
-    return (agreeing[used] / filled[used].sum(1)).mean().item()
+    return agreeing[used] / filled[used].sum(1)
 
 
 def cluster_size_quantiles(labels):
@@ -76,7 +83,8 @@ def cluster_size_quantiles(labels):
     >>> cluster_size_quantiles(torch.tensor([4, 4, 4, 7, 9]))
     [1.0, 1.0, 1.0, 2.0, 3.0]
     """
-    sizes = labels.unique(return_counts=True)[1].double()
+    sizes = labels.bincount()
+    sizes = sizes[sizes > 0].double()
     return sizes.quantile(sizes.new_tensor([0, 0.25, 0.5, 0.75, 1])).tolist()
 
 
@@ -120,7 +128,8 @@ class LabelQueue(torch.nn.Module):
         Arguments
         ---------
         index, labels : torch.Tensor
-            (M,) distinct rows of the table, and their predicted labels.
+            (M,) rows of the table and their predicted labels; a row that
+            stands there twice, as after ``gather_rows``, counts once.
         """
         history = self.queue[index]
         history = torch.cat(
@@ -130,7 +139,7 @@ class LabelQueue(torch.nn.Module):
         self.label[index] = queue_mode(history)
 
     def note_student(self, index, labels):
-        """index (M,) distinct rows, labels (M,) that the student predicts."""
+        """index (M,) rows, labels (M,) that the student predicts."""
         self.student_label[index] = labels.to(self.student_label.dtype)
 
     def close_epoch(self):
@@ -149,7 +158,7 @@ class LabelQueue(torch.nn.Module):
         agreed = (self.student_label == self.label).float().mean().item()
         self.previous_label.copy_(self.label)
         record = {
-            "clusters": len(self.label.unique()),
+            "clusters": int((self.label.bincount() > 0).sum()),
             "cluster_size_quantiles": cluster_size_quantiles(self.label),
             "labels_changed": changed,
             "teacher_student_agreement": agreed,
@@ -183,7 +192,7 @@ class LossMemory(torch.nn.Module):
         self.register_buffer("clean_prob", torch.ones(num_utterances))
 
     def write(self, index, loss):
-        """index (M,) distinct rows, loss (M,)"""
+        """index (M,) rows, loss (M,)"""
         self.loss[index] = loss.float()
 
 
@@ -213,7 +222,7 @@ class GateMemory(torch.nn.Module):
         self.register_buffer("corrected", no.clone())
 
     def write(self, index, loss, prediction, passed, corrected):
-        """index (M,) distinct rows; their values, each (M,)"""
+        """index (M,) rows; their values, each (M,)"""
         self.loss[index] = loss.float()
         self.prediction[index] = prediction.int()
         self.passed[index] = passed

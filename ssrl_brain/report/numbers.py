@@ -246,8 +246,8 @@ def error_over_time(run, start=0.0):
     ]
     validated = bool(points) and points[-1][1] is not None
     points = [point for point in points if point[1] is not None]
-    if run.verified and not validated:
-        first = next(iter(run.verified.values()))
-        points.append((start + run.seconds, first["eer"]))
+    verified = [x["eer"] for x in run.verified.values() if "eer" in x]
+    if verified and not validated:
+        points.append((start + run.seconds, verified[0]))
     seconds, eer = zip(*points, strict=True) if points else ((), ())
     return np.array(seconds, dtype=float), np.array(eer, dtype=float)

@@ -1,5 +1,6 @@
 """The few collective operations of training, no-ops on a single process."""
 
+import itertools
 import os
 import sys
 import threading
@@ -11,6 +12,7 @@ from speechbrain.utils.distributed import ddp_init_group
 
 FAILED = "ssrl_brain/failed"  # key of what the ranks tell each other
 POLL_SECONDS = 0.5
+TURNS = itertools.count()  # of the first rank alone
 
 
 def join_group(run_options):
@@ -74,6 +76,40 @@ def rank():
     return dist.get_rank() if dist.is_initialized() else 0
 
 
+def on_first_rank(function):
+    """Calls a function on the first rank only; the others wait for its end.
+
+    As long as it takes, hours of clustering for instance: a collective
+    operation ends them after a while, so they ask the store instead.
+
+    Arguments
+    ---------
+    function : callable
+        Without arguments. Must not need the other ranks.
+
+    Returns
+    -------
+    object
+        What it returns; None on the other ranks.
+
+    Example
+    -------
+    >>> on_first_rank(lambda: 7)
+    7
+    """
+    if num_ranks() == 1:
+        return function()
+    store = dist.distributed_c10d._get_default_store()
+    key = f"ssrl_brain/turn/{next(TURNS)}"  # equal on all ranks
+    result = None
+    if rank() == 0:
+        result = function()
+        store.set(key, "over")
+    while not store.check([key]):
+        time.sleep(POLL_SECONDS)
+    return result
+
+
 @torch.no_grad()
 def mean_over_ranks(tensor):
     """Average of a tensor over all ranks.
@@ -124,10 +160,12 @@ def share_buffers(module):
 
 @torch.no_grad()
 def gather_rows(index, *values):
-    """Per-utterance results of all ranks, each utterance once.
+    """Per-utterance results of all ranks, sorted by utterance.
 
     Every rank gets the same rows in the same order, so that the memories of
-    all ranks stay equal. Ranks must hold equally many rows.
+    all ranks stay equal. Ranks must hold equally many rows. An utterance that
+    stands in several rows has its first result in all of them; which to drop
+    a GPU would have to be waited for, see ``distinct_rows``.
 
     Arguments
     ---------
@@ -139,21 +177,39 @@ def gather_rows(index, *values):
     Returns
     -------
     tuple of torch.Tensor
-        Distinct sorted index (M,), then the values (M, ...).
+        Sorted index (M,), then the values (M, ...).
 
     Example
     -------
-    >>> gather_rows(torch.tensor([5, 2, 5]), torch.tensor([0.1, 0.2, 0.1]))
-    (tensor([2, 5]), tensor([0.2000, 0.1000]))
+    >>> gather_rows(torch.tensor([5, 2, 5]), torch.tensor([0.1, 0.2, 0.3]))
+    (tensor([2, 5, 5]), tensor([0.2000, 0.1000, 0.1000]))
     """
     if num_ranks() > 1:
         index, *values = (_concatenate(x) for x in (index, *values))
     order = index.argsort(stable=True)
-    ordered = index[order]
+    position = torch.arange(len(index), device=index.device)
+    position = position.masked_fill(~_is_first(index[order]), 0)
+    chosen = order[position.cummax(0).values] if len(index) else order
+    return (index[chosen], *(value[chosen] for value in values))
+
+
+def distinct_rows(index, *values):
+    """What ``gather_rows`` returns, each utterance once.
+
+    Example
+    -------
+    >>> distinct_rows(torch.tensor([2, 5, 5]), torch.tensor([0.2, 0.1, 0.1]))
+    (tensor([2, 5]), tensor([0.2000, 0.1000]))
+    """
+    first = _is_first(index)
+    return (index[first], *(value[first] for value in values))
+
+
+def _is_first(ordered):
+    """Which rows of a sorted index differ from the row before."""
     first = torch.ones_like(ordered, dtype=torch.bool)
     first[1:] = ordered[1:] != ordered[:-1]
-    chosen = order[first]
-    return (index[chosen], *(value[chosen] for value in values))
+    return first
 
 
 def _concatenate(tensor):

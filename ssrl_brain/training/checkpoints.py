@@ -3,10 +3,12 @@
 import os
 import shutil
 
+import torch
 import yaml
 from speechbrain.utils import checkpoints
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
 
+from ssrl_brain.networks.weights import nonfinite
 from ssrl_brain.system.files import naming_failed_writes
 
 PARTIAL = ".partial"
@@ -92,6 +94,52 @@ class Checkpointer(checkpoints.Checkpointer):
             ):
                 shutil.rmtree(path)
         return self.checkpoints_dir / PARTIAL
+
+
+def refuse_nonfinite(state, checkpointer):
+    """Raises ValueError for weights that are no numbers.
+
+    Arguments
+    ---------
+    state : dict
+        Tensors by name.
+    checkpointer : Checkpointer or None
+        Of which the last good checkpoint is named.
+    """
+    if bad := nonfinite(state):
+        raise ValueError(diverged(bad, checkpointer))
+
+
+def diverged(what, checkpointer):
+    """What a user can do about a run whose numbers are none.
+
+    Example
+    -------
+    >>> diverged("the loss is NaN", None)[:43]
+    'training has diverged, the loss is NaN; no '
+    """
+    good = checkpointer and last_good(checkpointer)
+    kept = (
+        f"the last good checkpoint is {good}: move later ones away, if there "
+        "are any, and go on with a lower --lr and --allow_changes=True"
+        if good
+        else "no checkpoint is good: begin again in another --output_folder, "
+        "with a lower --lr"
+    )
+    return f"training has diverged, {what}; {kept}"
+
+
+def last_good(checkpointer):
+    """Path of the last checkpoint whose encoder is of numbers, or None."""
+    found = checkpointer.list_checkpoints()
+    for saved in sorted(found, key=lambda x: x.meta["unixtime"], reverse=True):
+        path = saved.paramfiles.get("embedding_model")
+        if path is None:
+            continue
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if nonfinite(state) is None:
+            return saved.path
+    return None
 
 
 def to_disk(path):

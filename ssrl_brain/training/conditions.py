@@ -9,8 +9,6 @@ import math
 from importlib.metadata import version
 from pathlib import Path
 
-from hyperpyyaml.core import recursive_update
-from ruamel.yaml import YAML
 from speechbrain.utils.logger import get_logger
 
 import ssrl_brain
@@ -25,6 +23,7 @@ NAME = "conditions.json"
 FREE = {
     "allow_changes",
     "data_folder",
+    "export_foreign",
     "num_workers",
     "output_folder",
     "prepared_folder",
@@ -40,15 +39,14 @@ WARNED = {"number_of_epochs"}
 RUN_OPTIONS = ("precision", "grad_accumulation_factor", "max_grad_norm")
 
 
-def conditions(stage_yaml, overrides, run_options):
+def conditions(stage, run_options):
     """What a run depends on, as plain values.
 
     Arguments
     ---------
-    stage_yaml : str
-        Text of the stage's YAML, its references not yet resolved: so that a
-        changed value shows where it is given and nowhere else.
-    overrides : dict
+    stage : dict
+        Tree of the stage's YAML with its overrides, references not resolved:
+        so that a changed value shows where it is given and nowhere else.
     run_options : speechbrain RunOptions
 
     Returns
@@ -56,10 +54,8 @@ def conditions(stage_yaml, overrides, run_options):
     dict
         "values" by key, "run" options, "versions" of the software.
     """
-    tree = YAML().load(stage_yaml)
-    recursive_update(tree, overrides)
     return {
-        "values": plain(tree),
+        "values": plain(stage),
         "run": {key: getattr(run_options, key) for key in RUN_OPTIONS},
         "versions": versions(),
     }
@@ -70,6 +66,7 @@ def plain(node):
 
     Example
     -------
+    >>> from ruamel.yaml import YAML
     >>> plain(YAML().load("{a: !new:b.C {d: 1}, e: !ref <a>, f: [0.5, null]}"))
     {'a': {'!new:b.C': {'d': 1}}, 'e': '!ref <a>', 'f': [0.5, None]}
     """

@@ -75,8 +75,8 @@ def test_when_it_clusters_and_what_it_logs(run, tmp_path):
     "options, message",
     [
         ({"num_clusters": 100}, r"--num_clusters=100 is larger .* \(24\)"),
-        ({"ordinary_epochs": 0}, "ordinary_epochs and cluster_every"),
-        ({"cluster_every": 0}, "ordinary_epochs and cluster_every"),
+        ({"ordinary_epochs": 0}, "ordinary_epochs=0 must be"),
+        ({"cluster_every": 0}, "cluster_every=0 must be"),
         (
             {"dataloader_options": "{persistent_workers: True}"},
             "persistent_workers would never see",

@@ -20,7 +20,7 @@ def run(start, command, tmp_path):
         options = {
             "number_of_epochs": 1,
             "output_folder": tmp_path / "run",
-            "encoder_folder": "null",
+            "encoder_folder": "",
             "probe_every": 0,
             **options,
         }

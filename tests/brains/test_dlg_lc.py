@@ -60,9 +60,6 @@ def make_brain(monkeypatch):
     brain.labels = LABELS
     brain.gate, brain.gate_memory = DynamicGate(), GateMemory(4)
     monkeypatch.setattr(dlg_lc.DLGLCBrain, "features", lambda self, view: view)
-    monkeypatch.setattr(
-        dlg_lc.DLGLCBrain, "to_device", lambda self, batch: batch
-    )
     return brain
 
 

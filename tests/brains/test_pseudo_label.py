@@ -70,7 +70,7 @@ def test_the_rate_falls_on_a_plateau(start, command, tmp_path):
         "iterative.yaml",
         **{**start, "number_of_epochs": 4, "plateau_patience": 1},
         output_folder=tmp_path,
-        lr=0.0,
+        lr=1e-12,
     )
     brain = train.main(line)
     assert brain.hparams.lr_schedule.num_plateaus > 0

@@ -14,6 +14,7 @@ from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.chains import pipeline
 from ssrl_brain.commands import label, verify
+from ssrl_brain.commands.keys import keys_of
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 
@@ -61,11 +62,11 @@ def chain(tiny_corpus, tmp_path_factory, recipe):
 def test_chains_name_what_exists(path, recipe):
     chain = YAML(typ="safe").load(path)
     keys = {"hparams/pseudo_label.yaml", "hparams/verify.yaml"}
-    keys = set.union(*(pipeline.yaml_keys(recipe / name) for name in keys))
+    keys = set.union(*(keys_of(recipe / name) for name in keys))
     assert all((recipe / x).is_file() for x in chain.get("overrides", []))
     earlier = set()
     for step in chain["steps"]:
-        own = keys | pipeline.yaml_keys(recipe / step["train"])
+        own = keys | keys_of(recipe / step["train"])
         for options in ("options", "fixed"):
             assert set(step.get(options, {})) <= own, step["name"]
         assert {step.get("encoder"), step.get("labels")} <= earlier | {None}

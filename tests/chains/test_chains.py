@@ -1,6 +1,7 @@
 """The chains that come with the recipe, and rounds that purify labels."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -11,6 +12,8 @@ from ruamel.yaml import YAML
 from ssrl_brain.chains import pipeline
 from ssrl_brain.commands import command_line
 from ssrl_brain.commands.command_line import read_yaml
+from ssrl_brain.commands.keys import keys_of
+from ssrl_brain.system import errors
 from ssrl_brain.training.log import read_history
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
@@ -53,9 +56,9 @@ def test_steps_name_earlier_steps_and_known_keys(path):
         for source in ("encoder", "labels"):
             assert step.get(source, "none") in [*made, "none"]
         known = set.union(
-            pipeline.yaml_keys(step["train"]),
-            pipeline.yaml_keys("hparams/pseudo_label.yaml"),
-            pipeline.yaml_keys("hparams/verify.yaml"),
+            keys_of(step["train"]),
+            keys_of("hparams/pseudo_label.yaml"),
+            keys_of("hparams/verify.yaml"),
         )
         options = {**step.get("options", {}), **step.get("fixed", {})}
         assert set(options) <= known, step["name"]
@@ -204,3 +207,110 @@ def test_an_encoder_is_adapted_to_a_folder_of_audio(
     )
     assert all(torch.equal(before[key], given[key]) for key in before)
     assert "proxy_eer" in read_history(tmp_path / "out/adapted")[-1]
+
+
+CHECKED = """
+name: checked
+steps:
+    - {name: a, train: hparams/dino.yaml}
+    - name: b
+      train: hparams/contrastive.yaml
+      encoder: a
+      fixed: {batch_size: 2}
+"""
+WRONG = {
+    "a list": ("- name: x", "must hold lines"),
+    "a word": ("word", "must hold lines"),
+    "no steps": ("name: x", "lacks steps"),
+    "steps of another kind": ("name: x\nsteps: {a: 1}", "list of steps"),
+    "a step of another kind": ("name: x\nsteps: [a]", "step 1 must hold"),
+    "no name": ("steps: [{name: a, train: hparams/dino.yaml}]", "lacks name"),
+    "no YAML": ("name: x\nsteps: [{name: a}]", "step 1 lacks train"),
+    "a key of the chain": (CHECKED + "opions: {lr: 1}", "mean options"),
+    "a key of a step": (
+        CHECKED.replace("fixed", "fixd"),
+        "step 2: fixd .*mean fixed",
+    ),
+    "options of another kind": (CHECKED + "options: [lr]", "options must be"),
+    "a key in options": (CHECKED + "options: {rl: 1, lrr: 2}", "mean lr"),
+    "a key in fixed": (
+        CHECKED.replace("batch_size", "batchsize"),
+        "batchsize in fixed of step b .*mean batch_size",
+    ),
+    "a key of another stage in fixed": (
+        CHECKED.replace("batch_size", "label_queue_length"),
+        "label_queue_length in fixed of step b",
+    ),
+    "a key in needs": (CHECKED + "needs: [encodr_folder]", "mean encoder_fol"),
+    "a step that is not there": (CHECKED.replace("encoder: a", "encoder: c"), "c of"),
+    "a step that comes later": (CHECKED.replace("encoder: a", "encoder: b"), "b of"),
+    "two steps of one name": (CHECKED.replace("name: b", "name: a"), "two steps"),
+    "a value": (CHECKED.replace("batch_size: 2", "batch_size: 0"), "batch_size=0"),
+    "a key of the corpus": (CHECKED + "corpus: {sede: 1}", "mean seed"),
+    "no YAML at all": (CHECKED + "a: [", "chain.yaml"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text, words", WRONG.values(), ids=list(WRONG))
+def test_what_is_wrong_with_a_chain_is_told_before_it_runs(
+    text, words, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        pipeline.train, "main", lambda arguments: pytest.fail("trained")
+    )
+    (tmp_path / "chain.yaml").write_text(text)
+    line = [str(tmp_path / "chain.yaml"), f"--output_folder={tmp_path}/out"]
+    if "corpus" not in text:
+        line.append(f"--data_folder={tmp_path}")
+    with pytest.raises(SystemExit) as stop, errors.one_line_errors([]):
+        pipeline.main(line)
+    assert re.search(words, stop.value.code), stop.value.code
+    assert "\n" not in stop.value.code
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_further_file_is_checked_against_all_stages_of_the_chain(
+    tmp_path, monkeypatch
+):
+    calls = []
+    monkeypatch.setattr(pipeline.train, "main", calls.append)
+    monkeypatch.setattr(
+        pipeline.Step,
+        "run",
+        lambda step: (
+            step.call(
+                pipeline.train.main, step.yaml, {"output_folder": step.folder}
+            )
+            or {}
+        ),
+    )
+    monkeypatch.setattr(pipeline.report, "main", lambda arguments: None)
+    text = "inherit: hparams/dino.yaml\nmy_key: 1\n"
+    (tmp_path / "own.yaml").write_text(text)
+    (tmp_path / "chain.yaml").write_text(
+        CHECKED.replace(
+            "train: hparams/dino.yaml", f"train: {tmp_path}/own.yaml"
+        )
+    )
+    more = tmp_path / "more.yaml"
+    more.write_text("my_key: 2\nlabel_queue_length: 3\ncohort_top: 4\n")
+    line = [str(tmp_path / "chain.yaml"), str(more), "hparams/mini.yaml"]
+    line += [f"--data_folder={tmp_path}", f"--output_folder={tmp_path}/o=t #1"]
+    pipeline.main(line)
+    own, contrastive = (command_line.parse(call) for call in calls)
+    assert own[2]["my_key"] == 2 and "my_key" not in contrastive[2]
+    assert contrastive[2]["output_folder"] == f"{tmp_path}/o=t #1/b"
+    assert (tmp_path / "o=t #1/metrics.json").is_file()
+    more.write_text("my_kye: 2\n")
+    with pytest.raises(ValueError, match="my_kye in .*more.yaml .*mean my_key"):
+        pipeline.main(line)
+    with pytest.raises(ValueError, match="--devise is not .*mean --device"):
+        pipeline.main([*line, "--devise=cpu"])
+
+
+def test_all_that_a_chain_needs_is_told_at_once(tmp_path):
+    line = ["chains/ssrl_ablation.yaml", f"--data_folder={tmp_path}"]
+    with pytest.raises(ValueError) as caught:
+        pipeline.main(line)
+    assert "--encoder_folder=" in str(caught.value)
+    assert "--label_folder=" in str(caught.value)

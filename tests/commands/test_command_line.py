@@ -26,7 +26,9 @@ log: !new:ssrl_brain.training.log.EpochLog
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "stage.yaml").write_text(STAGE)
-    (tmp_path / "mini.yaml").write_text("batch_size: 2\nunknown_here: 1\n")
+    (tmp_path / "mini.yaml").write_text(
+        "batch_size: 2\nlabel_queue_length: 1\n"
+    )
     (tmp_path / "more.yml").write_text("batch_size: 3\nlr: 0.5\n")
     (tmp_path / "empty.yaml").write_text("# nothing\n")
     return tmp_path
@@ -84,7 +86,7 @@ def test_the_default_stage(files):
     [
         ("--batchsize=3", r"--batchsize .* \(did you mean --batch_size\?\)"),
         ("--zzz=3", "--zzz is not a key of stage.yaml$"),
-        ("--unknown_here=3", "--unknown_here is not a key of stage.yaml"),
+        ("--label_queue_length=3", "--label_queue_length is not a key of"),
     ],
 )
 def test_unknown_keys_are_refused(files, option, message):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from ssrl_brain.commands import verify
+from ssrl_brain.commands import publish, verify
 from ssrl_brain.evaluation import embed as embed_module
 from ssrl_brain.evaluation.metrics import verification_metrics
 from ssrl_brain.evaluation.tables import markdown_table, verification_row
+from ssrl_brain.evaluation.verification import Validation
 from ssrl_brain.handover.encoder_folder import (
     ExportedEncoder,
     encoder_fingerprint,
@@ -149,6 +150,45 @@ def test_several_lists_and_no_intervals(run, start, tmp_path):
     assert list(metrics) == ["half", "trials"]
     assert [m["trials"]["all"] for m in metrics.values()] == [18, 27]
     assert all(m["intervals"] == {} for m in metrics.values())
+
+
+def test_a_list_of_one_kind_is_marked_and_others_get_figures(
+    run, start, command, tmp_path, capsys
+):
+    text = (start["data_folder"] / "trials.txt").read_text()
+    (tmp_path / "alike.txt").write_text(
+        "".join(x for x in text.splitlines(True) if x.startswith("1"))
+    )
+    lists = {
+        "trial_lists": f"{tmp_path}/alike.txt,trials.txt",
+        "prepared_folder": tmp_path / "prepared",
+    }
+    metrics = run(**lists, cohort_folder=start["label_folder"], cohort_top=4)
+    assert list(metrics) == ["alike", "trials"]
+    found = metrics["alike"]
+    assert found["lacks"] == "trials of different speakers"
+    assert "eer" not in found and found["trials"]["all"] == 9
+    assert found["as_norm"]["lacks"] == found["lacks"]
+    assert 0 <= metrics["trials"]["eer"] <= 100
+    assert "no trials of different speakers" in capsys.readouterr().out
+    assert len(columns(tmp_path / "out/scores/alike.txt")[0]) == 9
+
+    # publishing chooses thresholds on the list that has figures
+    options = {
+        "encoder_folder": start["encoder_folder"],
+        "verify_folder": tmp_path / "out",
+        "repo_id": "me/voices",
+        "license": "mit",
+    }
+    publish.main([f"--{k}={v}" for k, v in options.items()] + ["--dry_run"])
+    assert "rates on the list trials, on which" in capsys.readouterr().out
+
+    validation = Validation(tmp_path / "prepared", ".", 16000)
+    assert len(validation.trials.labels) == 27  # not the first list
+    with pytest.raises(ValueError, match="valid_list=alike has no trials of"):
+        Validation(tmp_path / "prepared", ".", 16000, trial_list="alike")
+    (tmp_path / "prepared/trials/trials.txt").unlink()
+    assert Validation(tmp_path / "prepared", ".", 16000).trials is None
 
 
 def test_without_speakers_utterances_are_drawn(run, start, tmp_path):

@@ -6,7 +6,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssrl_brain.data import audio
 from ssrl_brain.data.audio import length_at, read_excerpts, read_whole
+from ssrl_brain.data.utterances import Utterances
 
 RATE = 16000
 
@@ -108,3 +110,98 @@ def test_files_that_changed_since_preparation(tmp_path, damage):
     with pytest.raises(ValueError, match="a.wav.*prepare again") as e:
         read_excerpts(str(path), [start], 1010, num_frames, RATE, RATE)
     assert "\n" not in str(e.value)
+
+
+# ---------------------- large numbers, as tables hold them -------------------
+
+RATES = st.one_of(
+    st.sampled_from([8000, 16000, 22050, 44100, 48000, 96000, 192000]),
+    st.integers(8000, 192000),
+)
+KINDS = st.sampled_from([int, np.int32, np.int64])
+
+
+class Asked(Exception):
+    """Carries the spans that would be read of a file of hours."""
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.floats(1, 3 * 3600), RATES, RATES, KINDS, st.data())
+def test_spans_of_long_files_are_those_of_exact_arithmetic(
+    seconds, rate, target_rate, kind, data
+):
+    """Crops and whole files, 1 s to 3 h, 8 to 192 kHz."""
+    num_frames = int(seconds * rate)
+    table = Utterances(["a"], ["a"], [num_frames], [rate], [0])
+    total = length_at(table.num_frames[0], table.sample_rates[0], target_rate)
+    assert total == num_frames * target_rate // rate  # of Python's integers
+    assert total == pytest.approx(num_frames * (target_rate / rate), abs=1)
+    length = data.draw(st.one_of(st.just(total), st.integers(1, total)))
+    starts = data.draw(st.lists(st.integers(0, total - length), max_size=3))
+
+    class File:
+        samplerate = rate
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    def read_spans(file, spans):
+        raise Asked(spans)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Asked) as asked:
+        patch.setattr(audio, "open_audio", lambda path: File())
+        patch.setattr(audio, "read_spans", read_spans)
+        read_excerpts(
+            "a",
+            np.array(starts, dtype=np.int64),
+            kind(length),
+            table.num_frames[0],
+            kind(rate),
+            kind(target_rate),
+        )
+    (spans,) = asked.value.args
+    assert len(spans) == len(starts)
+    for start, (first, count) in zip(starts, spans, strict=True):
+        begin = np.float64(start) * rate / target_rate
+        end = (np.float64(start) + length) * rate / target_rate
+        assert 0 <= first <= num_frames and 0 < count
+        assert first == pytest.approx(np.floor(begin), abs=1)
+        assert begin - 1 <= first <= begin
+        assert end - 1e-3 <= first + count <= end + 2
+
+
+@pytest.mark.parametrize(
+    "rate, seconds",
+    [
+        *((16000, s) for s in (8, 18, 20, 24, 40, 140)),
+        *((8000, s) for s in (18, 40)),
+        *((r, s) for r in (44100, 48000) for s in (8, 20, 60)),
+        (192000, 30),
+    ],
+)
+def test_long_files_are_read_whole(tmp_path, rate, seconds):
+    """Those that failed, and others around them; a click tells the place."""
+    path = str(tmp_path / "a.wav")
+    wave = np.zeros(seconds * rate, np.int16)
+    wave[rate // 2 :: rate] = 9999
+    soundfile.write(path, wave, rate)
+    table = Utterances(["a"], [path], [len(wave)], [rate], [0])
+    frames, rates = table.num_frames[0], table.sample_rates[0]
+    whole = read_whole(path, frames, rates, RATE)
+    assert whole.shape == (seconds * RATE,)
+    clicks = np.abs(whole.reshape(seconds, RATE)).argmax(1)
+    assert (np.abs(clicks - RATE // 2) <= 1).all()
+    starts = np.array([0, seconds - 2]) * RATE
+    for excerpt in read_excerpts(path, starts, 2 * RATE, frames, rates, RATE):
+        clicks = np.abs(excerpt.reshape(2, RATE)).argmax(1)
+        assert (np.abs(clicks - RATE // 2) <= 1).all()
+
+
+def test_a_file_of_another_rate_by_now(tmp_path):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.ones(4000), 8000)
+    with pytest.raises(ValueError, match="a.wav .*8000 Hz by now.*prepare ag"):
+        read_whole(str(path), 4000, RATE, RATE)

@@ -14,6 +14,7 @@ from ssrl_brain.data.augment import (
     apply_plan,
     augmented,
     convolve,
+    rows_of,
 )
 from ssrl_brain.data.bank import write_bank
 from ssrl_brain.data.views import ViewBatch
@@ -23,6 +24,14 @@ LEVEL = {"ambient": 0.1, "music": 0.2, "speech": 0.3}  # of constant clips
 
 
 # ------------------------------- application -------------------------------
+
+
+def rows(values):
+    """Of a tensor (N, ...), those that are not zero."""
+    return rows_of(values.numpy())
+
+
+NO_ROOM = rows(torch.zeros(1, 7))
 
 
 def orthogonal(num=4, length=1000):
@@ -43,7 +52,7 @@ def share(mixed, part):
 @given(st.lists(st.floats(-10, 30), min_size=4, max_size=4))
 def test_the_mixture_has_the_ratio_asked_for_and_the_level_it_had(snr):
     wave, noise = orthogonal()
-    mixed = apply_plan(wave, noise, torch.tensor(snr), torch.zeros(4, 7))
+    mixed = apply_plan(wave, rows(noise), torch.tensor(snr), NO_ROOM)
     found = 20 * torch.log10(share(mixed, wave) / share(mixed, noise))
     torch.testing.assert_close(found, torch.tensor(snr), atol=1e-2, rtol=0)
     torch.testing.assert_close(
@@ -55,7 +64,7 @@ def test_the_ratio_counts_reverberated_speech():
     """A room that makes speech three times louder changes no ratio."""
     wave, noise = orthogonal()
     rir = torch.tensor([[3.0, 0.0]]).expand(4, 2)
-    mixed = apply_plan(wave, noise, torch.full((4,), 6.0), rir)
+    mixed = apply_plan(wave, rows(noise), torch.full((4,), 6.0), rows(rir))
     found = 20 * torch.log10(share(mixed, wave) / share(mixed, noise))
     torch.testing.assert_close(found, torch.full((4,), 6.0), atol=1e-2, rtol=0)
 
@@ -75,16 +84,15 @@ def test_convolution_equals_numpys(length, room, seed):
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-9)
 
 
-@pytest.mark.parametrize("reverberant", [None, torch.tensor([1])])
-def test_an_impulse_changes_nothing_and_rooms_stay_in_their_row(reverberant):
+def test_an_impulse_changes_nothing_and_rooms_stay_in_their_row():
     wave = torch.randn(3, 200)
     rir = torch.zeros(3, 50)
     rir[1, 0] = 1
-    plan = (torch.zeros(3, 200), torch.zeros(3), rir)
-    mixed = apply_plan(wave, *plan, reverberant)
+    plan = (rows(torch.zeros(3, 200)), torch.zeros(3))
+    mixed = apply_plan(wave, *plan, rows(rir))
     torch.testing.assert_close(mixed, wave, atol=1e-5, rtol=1e-5)
     rir[1, 7] = 0.5
-    mixed = apply_plan(wave, *plan, reverberant)
+    mixed = apply_plan(wave, *plan, rows(rir))
     torch.testing.assert_close(mixed[::2], wave[::2])
     assert (mixed[1] - wave[1]).abs().max() > 0.1
 
@@ -92,27 +100,31 @@ def test_an_impulse_changes_nothing_and_rooms_stay_in_their_row(reverberant):
 def test_silence_stays_finite():
     wave, noise = torch.zeros(2, 50), torch.randn(2, 50)
     assert (
-        apply_plan(wave, noise, torch.zeros(2), torch.zeros(2, 3))
-        .isfinite()
-        .all()
+        apply_plan(wave, rows(noise), torch.zeros(2), NO_ROOM).isfinite().all()
     )
 
 
 def test_rows_of_a_batch_keep_their_own_plan():
     """Row v * B + b equals view v of utterance b, augmented alone."""
     torch.manual_seed(0)
+    plan = (torch.randn(2, 3, 80), torch.rand(2, 3) * 20, torch.randn(2, 3, 9))
+    noise, snr, rir = plan
+    noise[0, 1], rir[1, 2], rir[1, 0] = 0, 0, 0  # crop 0 of b = 1, ...
+    wave = torch.randn(3, 2, 80)
     view = ViewBatch(
-        torch.randn(3, 2, 80),
-        torch.randn(3, 2, 80),
-        torch.rand(3, 2) * 20,
-        torch.randn(3, 2, 9),
+        wave, rows(noise.flatten(0, 1)), snr.T, rows(rir.flatten(0, 1))
     )
-    rows = augmented(view)
-    assert rows.shape == (6, 80)
+    assert view.noise.index.tolist() == [0, 2, 3, 4, 5]
+    assert view.rir.index.tolist() == [0, 1, 2, 4]
+    found = augmented(view)
+    assert found.shape == (6, 80)
     for v in range(2):
         for b in range(3):
-            alone = apply_plan(*(field[b, v][None] for field in view))
-            torch.testing.assert_close(rows[v * 3 + b], alone[0])
+            mine = [x[v, b][None] for x in plan]
+            alone = apply_plan(
+                wave[b, v][None], rows(mine[0]), mine[1], rows(mine[2])
+            )
+            torch.testing.assert_close(found[v * 3 + b], alone[0])
 
 
 # --------------------------------- drawing ---------------------------------

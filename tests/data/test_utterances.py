@@ -1,5 +1,6 @@
 """The table of utterances."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,3 +100,14 @@ def test_no_path_leaves_the_data_folder(tmp_path, wav):
 def test_lengths_and_rates_are_positive(tmp_path, frames, rate):
     with pytest.raises(ValueError, match="without length or sampling rate"):
         read(tmp_path, HEADER + f"a,a.wav,1,{frames},{rate},0\n")
+
+
+def test_sums_over_the_largest_corpus_are_exact():
+    """100 million files of three hours at 192 kHz, and their durations."""
+    frames, rate, rows = 3 * 3600 * 192000, 192000, 100_000_000
+    table = Utterances(["a"], ["a"], [frames], [rate], [rows - 1])
+    repeated = np.broadcast_to(table.num_frames, (rows,))
+    assert int(repeated.sum()) == rows * frames
+    assert (table.num_frames * table.sample_rates).tolist() == [frames * rate]
+    assert table.durations.dtype == np.float64
+    assert (table.sessions * table.num_frames).tolist() == [(rows - 1) * frames]

@@ -12,6 +12,7 @@ from ssrl_brain.data.augment import NoiseReverb, augmented
 from ssrl_brain.data.bank import write_bank
 from ssrl_brain.data.perturb import Sometimes
 from ssrl_brain.data.sampler import EpochBatchSampler, Key
+from ssrl_brain.data.transfer import move, tensors
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.data.views import (
     CropBatch,
@@ -20,7 +21,6 @@ from ssrl_brain.data.views import (
     ViewBatch,
     collate,
     crop_starts,
-    move,
 )
 
 RATE = 1000
@@ -38,6 +38,21 @@ def test_crops_that_fit_never_overlap(num, length, spare, generator):
     assert len(starts) == num
     assert starts[0] >= 0 and starts[-1] + length <= total
     assert (np.diff(starts) >= length).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from([np.int32, np.int64]),
+    st.integers(1, 20),
+    st.integers(1, 3 * 3600 * 192000),
+    st.integers(1, 3 * 3600 * 192000),
+    seeds,
+)
+def test_crops_of_hours_lie_inside(kind, num, total, length, generator):
+    starts = crop_starts(kind(total), kind(length), num, generator)
+    assert starts.dtype == np.int64 and starts.min() >= 0
+    assert (starts + np.int64(length)).max() <= total or length > total
+    assert (starts < total).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -205,9 +220,8 @@ def test_batches_are_the_same_with_any_number_of_workers(corpus, augment, prob):
     data = make(corpus, augment, **perturbations(prob))
     for one, two in zip(load(data, 0), load(data, 2), strict=True):
         assert torch.equal(one.index, two.index)
-        for view, other in zip(one.views, two.views, strict=True):
-            for x, y in zip(view, other, strict=True):
-                assert torch.equal(x, y)
+        for x, y in zip(tensors(one.views), tensors(two.views), strict=True):
+            assert torch.equal(x, y)
 
 
 @pytest.mark.parametrize("prob", [0.0, 0.5])
@@ -216,15 +230,22 @@ def test_crops_do_not_depend_on_their_company(corpus, augment, prob):
     data = make(corpus, augment, **perturbations(prob))
 
     def rows(batch_size):
-        return {
-            int(index): [field[i] for field in view]
-            for batch in load(data, 0, batch_size)
-            for view in batch.views[:1]
-            for i, index in enumerate(batch.index)
-        }
+        found = {}
+        for batch in load(data, 0, batch_size):
+            view = batch.views[0]
+            size, num, _ = view.wave.shape
+            dense = [
+                torch.zeros(num * size, x.values.shape[1]).index_copy(0, *x)
+                for x in (view.noise, view.rir)
+            ]
+            for b, index in enumerate(batch.index.tolist()):
+                found[index] = [view.wave[b], view.snr[b]]
+                found[index] += [x[b::size] for x in dense]
+        return found
 
     small, large = rows(2), rows(4)
     assert sorted(small) == sorted(large) == list(range(7))
+    assert any(fields[2].any() for fields in small.values())
     for index, fields in small.items():
         for x, y in zip(fields, large[index], strict=True):
             assert torch.equal(x, y)
@@ -319,10 +340,14 @@ def test_only_a_crop_that_does_not_fit_repeats_the_utterance(corpus, perturbed):
 def test_crops_of_one_utterance_are_augmented_by_themselves(corpus, augment):
     batch = collate([make(corpus, augment)[Key(i, 1, 0)] for i in range(7)])
     view = batch.views[0]
-    assert view.noise.shape == view.wave.shape == (7, 2, 400)
-    assert view.snr.shape == (7, 2) and view.rir.shape == (7, 2, 100)
+    assert view.wave.shape == (7, 2, 400)
+    for found, length in ((view.noise, 400), (view.rir, 100)):
+        assert found.values.shape == (len(found.index), length)
+        assert found.values.any(1).all()
+    assert set(view.noise.index.tolist()) <= set(range(14))
+    assert view.snr.shape == (7, 2)
     assert (view.snr[:, 0] != view.snr[:, 1]).all()
-    assert not torch.equal(view.noise[:, 0], view.noise[:, 1])
+    assert len(view.noise.values.unique(dim=0)) == len(view.noise.index) > 2
 
 
 def test_a_batch_without_augmentation_has_waveforms_only(corpus):

@@ -36,6 +36,15 @@ def test_batches_are_as_full_as_they_may_be():
     assert [len(batch) for batch in batches] == [3, 3, 1]
 
 
+def test_batches_of_hours_are_counted_in_numbers_that_hold_them():
+    """Files of three hours at 192 kHz, lengths in the types of a table."""
+    length = 3 * 3600 * 192000
+    for kind in (np.int32, np.int64):
+        lengths = np.full(5, length, dtype=kind)
+        batches = batches_by_length(lengths, 0.0, 2 * length)
+        assert [len(batch) for batch in batches] == [2, 2, 1]
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     """Files whose every sample is 0.1, 0.2, ...; lengths and rates vary."""

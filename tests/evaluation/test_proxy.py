@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_training import Killed, assert_same_run, kill_at_step, weights
 
 from ssrl_brain.brains.speaker import SpeakerBrain
@@ -31,6 +33,29 @@ def test_trials_are_two_crops_against_other_groups():
                 labels.append(int(i == j))
     expected = verification_metrics(scores, labels)["eer"]
     assert proxy_eer(*crops, groups) == pytest.approx(expected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(1, 3 * 3600), st.integers(8000, 192000)),
+        min_size=1,
+        max_size=5,
+    ),
+    st.floats(0.5, 4000),
+)
+def test_long_files_are_drawn_by_their_true_length(files, seconds):
+    lengths = [int(length * rate) for length, rate in files]
+    names = [str(number) for number in range(len(files))]
+    rates = [rate for _, rate in files]
+    table = Utterances(names, names, lengths, rates, np.arange(len(files)))
+    proxy = Proxy(table, None, "", 16000, 100, seconds)
+    crop = round(seconds * 16000)
+    assert proxy.rows.tolist() == [
+        row
+        for row, (length, rate) in enumerate(zip(lengths, rates, strict=True))
+        if length * 16000 // rate >= 2 * crop
+    ]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Encoder folders, read back by stock SpeechBrain."""
 
+import copy
 import json
 import re
 
@@ -12,6 +13,8 @@ from speechbrain.processing.features import InputNormalization
 
 from ssrl_brain.commands.command_line import resolved_yaml
 from ssrl_brain.handover.export import export_encoder, inference_yaml
+from ssrl_brain.handover.initial_weights import load_encoder_
+from ssrl_brain.handover.publishing import check_is_tensors
 
 TINY = {
     "data_folder": "/secret/place",
@@ -69,7 +72,7 @@ def test_the_yaml_names_neither_this_package_nor_any_place(exported):
     text = (exported / "hyperparams.yaml").read_text()
     assert "#" not in text and "/" not in text and "secret" not in text
     classes = re.findall(r"!\w+:(\S+)", text)
-    assert len(classes) == 4
+    assert len(classes) == 5
     assert all(name.startswith("speechbrain.") for name in classes)
     assert "\n\n" not in text and "!ref" not in text
 
@@ -110,6 +113,35 @@ embedding_model: !new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN
     input_size: 80
     activation: !name:torch.nn.ReLU
 """
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, encoder, value):
+    broken = copy.deepcopy(encoder)
+    broken.fc.conv.bias.data[0] = value
+    with pytest.raises(ValueError, match="fc.conv.bias holds NaN or infinity"):
+        export_encoder(tmp_path / "x", broken, PARTS, "DINO")
+    assert not (tmp_path / "x").exists()
+    export_encoder(tmp_path / "x", encoder, PARTS, "DINO")
+    weights = tmp_path / "x/embedding_model.ckpt"
+    torch.save(broken.state_dict(), weights)
+    for refused in (
+        lambda: load_encoder_(encoder, tmp_path / "x"),
+        lambda: check_is_tensors(weights),
+    ):
+        with pytest.raises(ValueError, match="ckpt: fc.conv.bias holds NaN"):
+            refused()
+
+
+def test_foreign_classes_are_exported_when_asked_for(tmp_path, encoder):
+    text = PARTS.replace("torch.nn.ReLU", "my_net.act.Swish")
+    with pytest.raises(ValueError, match="uses my_net.act.Swish, .*_foreign"):
+        export_encoder(tmp_path / "x", encoder, text, "DINO")
+    export_encoder(tmp_path / "x", encoder, text, "DINO", foreign=True)
+    card = (tmp_path / "x/README.md").read_text()
+    assert "it needs my_net.act.Swish, importable" in card
+    export_encoder(tmp_path / "x", encoder, PARTS, "DINO", foreign=True)
+    assert "importable" not in (tmp_path / "x/README.md").read_text()
 
 
 def test_torch_may_be_named():

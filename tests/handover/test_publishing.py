@@ -319,7 +319,7 @@ def test_anything_else_is_refused_before_anything_is_sent(
     shutil.copytree(run["encoder_folder"], folder)
     spoil(folder)
     options = {**run, "encoder_folder": folder}
-    del options["verify_folder"]
+    del options["verify_folder"], options["run_folder"]
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
         publish.main(arguments(options))
     assert "\n" not in str(error.value) and TOKEN not in str(error.value)
@@ -342,3 +342,47 @@ def test_figures_of_another_encoder_are_refused(run, hub, tmp_path):
     with pytest.raises(ValueError, match="not made with the encoder"):
         publish.main(arguments({**run, "verify_folder": folder}))
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(
+    "name", ["voices", "a/b/c", "me/my voices", "me/a--b", "-me/x", "me/x.git"]
+)
+@pytest.mark.parametrize("flags", [[], ["--dry_run"]], ids=str)
+def test_names_that_the_hub_refuses(name, flags, run, hub):
+    with pytest.raises(ValueError, match=f"--repo_id={name} is no") as caught:
+        publish.main(arguments({**run, "repo_id": name}, *flags))
+    assert "\n" not in str(caught.value) and hub.requests == []
+
+
+@pytest.fixture
+def copied(run, tmp_path):
+    """The run's own folder, to be changed; options of publish.py."""
+    folder = tmp_path / "run"
+    shutil.copytree(run["run_folder"], folder)
+    return {**run, "run_folder": folder}
+
+
+def test_a_run_must_be_that_of_the_encoder(copied, hub):
+    path = copied["run_folder"] / "exported.json"
+    record = json.loads(path.read_text())
+    assert record["epochs"] == 0
+    publish.main(arguments(copied, "--dry_run"))
+    path.unlink()  # of an older version: its export folder tells
+    publish.main(arguments(copied, "--dry_run"))
+    weights(lambda s: {k: v + 1 for k, v in s.items()})(path.parent / "export")
+    for text in (None, json.dumps({**record, "encoder": "0"})):
+        if text:
+            path.write_text(text)
+        with pytest.raises(ValueError, match="did not make the encoder"):
+            publish.main(arguments(copied, "--dry_run"))
+
+
+def test_a_run_must_be_finished(copied, hub):
+    folder = copied["run_folder"]
+    (folder / "history.jsonl").write_text('{"epoch": 1, "loss": 1.0}\n')
+    with pytest.raises(ValueError, match="gone on .* from epoch 0 to 1"):
+        publish.main(arguments(copied, "--dry_run"))
+    shutil.rmtree(folder / "export")
+    (folder / "exported.json").unlink()
+    with pytest.raises(ValueError, match="has exported no encoder"):
+        publish.main(arguments(copied, "--dry_run"))

@@ -97,3 +97,11 @@ def test_gradient_reaches_both_views():
 def test_one_utterance_has_no_negatives():
     with pytest.raises(ValueError, match="needs two utterances"):
         NTXentLoss()(torch.ones(1, 2), torch.ones(1, 2))
+
+
+def test_cosines_are_as_exact_inside_of_autocast():
+    torch.manual_seed(0)
+    first, second = torch.randn(2, 6, 192)
+    expected = NTXentLoss()(first, second)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(NTXentLoss()(first, second), expected)

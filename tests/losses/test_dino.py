@@ -171,3 +171,15 @@ def test_consistency_counts_angles_not_lengths():
     student = torch.tensor([[[3.0, 0.0]], [[0.0, 5.0]], [[-2.0, 0.0]]])
     teacher = torch.tensor([[[7.0, 0.0]]])
     assert cosine_consistency(student, teacher).tolist() == [0 + 1 + 2]
+
+
+def test_products_are_as_exact_inside_of_autocast():
+    """K = 5,000 numbers of half precision would not add up."""
+    torch.manual_seed(0)
+    student, teacher = torch.randn(4, 3, 5000), torch.randn(2, 3, 5000)
+    loss = DINOLoss(num_prototypes=5000)
+    expected = loss(student, teacher, 0.04)
+    consistency = cosine_consistency(student, teacher)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(loss(student, teacher, 0.04), expected)
+        assert torch.equal(cosine_consistency(student, teacher), consistency)

@@ -121,3 +121,23 @@ def test_centroids_of_another_shape_name_the_key(shape):
     with pytest.raises(ValueError, match=rf"--num_clusters={shape[0]}") as e:
         load_centroids_(LinearHead(2, 3), torch.ones(shape))
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("make", [Classifier, LinearHead, DINOHead])
+def test_the_head_is_exact_inside_of_autocast(make):
+    """Clusters whose cosines bf16 could not tell apart stay apart."""
+    torch.manual_seed(0)
+    if make is DINOHead:
+        head = make(8, [8, 6], num_prototypes=5)
+    else:
+        head = make(input_size=8, out_neurons=5)
+    if make is Classifier:
+        centroids = torch.randn(8) + 1e-4 * torch.randn(5, 8)
+        head.weight.data.copy_(centroids)
+    model = EncoderWithHead(torch.nn.Identity(), head)
+    embeddings = torch.randn(4, 1, 8)
+    expected = model([embeddings])[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        _, logits = model([embeddings])
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, expected)

@@ -1,6 +1,8 @@
 """Collective operations, on one process and on two."""
 
+import datetime
 import sys
+import time
 
 import pytest
 import torch
@@ -11,10 +13,12 @@ from hypothesis import strategies as st
 from ssrl_brain.clustering.online import SinkhornAssignment
 from ssrl_brain.evaluation.embed import embed
 from ssrl_brain.system.distributed import (
+    distinct_rows,
     from_first_rank,
     gather_rows,
     mean_over_ranks,
     num_ranks,
+    on_first_rank,
     rank,
 )
 
@@ -27,14 +31,16 @@ def test_one_process():
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=12))
-def test_each_utterance_once_and_its_first_result(indices):
+def test_rows_have_the_first_result_of_their_utterance(indices):
     """Of repeated rows, the one that comes first counts, on every rank."""
     index = torch.tensor(indices)
     position = torch.arange(len(indices))
-    rows, found, pairs = gather_rows(index, position, position[:, None] * 2)
+    gathered = gather_rows(index, position, position[:, None] * 2)
+    assert gathered[0].tolist() == sorted(indices)
+    for rows, found, pairs in (gathered, distinct_rows(*gathered)):
+        assert found.tolist() == [indices.index(i) for i in rows.tolist()]
+        assert pairs.shape == (len(rows), 1)
     assert rows.tolist() == sorted(set(indices))
-    assert found.tolist() == [indices.index(i) for i in rows.tolist()]
-    assert pairs.shape == (len(rows), 1)
 
 
 class Table:
@@ -55,7 +61,8 @@ def on_two_ranks(number, folder, results):
     )
     index = torch.tensor([[4, 2, 9], [2, 0, 4]][number])
     values = torch.tensor([10.0, 20.0, 30.0]) + number
-    rows, gathered = gather_rows(index, values)
+    gathered = gather_rows(index, values)
+    every, rows = gathered[0], distinct_rows(*gathered)
     mean = mean_over_ranks(torch.tensor([1.0, 10.0]) * (number + 1))
     labels = from_first_rank(torch.tensor([3, 4]) + number)
     assign = SinkhornAssignment(rows_per_cluster=3)
@@ -71,8 +78,8 @@ def on_two_ranks(number, folder, results):
 
     embeddings = embed(encode, Table(), folder, 100, batch_seconds=2.0)
     results[number] = [
-        rows.tolist(),
-        gathered.tolist(),
+        every.tolist(),
+        [x.tolist() for x in rows],
         mean.tolist(),
         embeddings.tolist(),
         labels.tolist(),
@@ -97,12 +104,13 @@ def test_two_processes_hold_the_same(tmp_path):
         )
         first, second = results[0], results[1]
     assert first[:6] == second[:6]
-    rows, gathered, mean, embeddings, labels, assigned, _ = first
+    every, rows, mean, embeddings, labels, assigned, _ = first
     assert assigned[0] == []
     assert assigned[1] == [0, 2, 4, 9, 10, 12, 14, 19]  # of both ranks
     assert labels == [3, 4]
-    assert rows == [0, 2, 4, 9]
-    assert gathered == [21, 20, 10, 30]  # rank 0 comes first
+    assert every == [0, 2, 2, 4, 4, 9]
+    # rank 0 comes first
+    assert rows == [[0, 2, 4, 9], [21, 20, 10, 30]]
     assert mean == [1.5, 15]
     torch.testing.assert_close(
         torch.tensor(embeddings),
@@ -111,3 +119,36 @@ def test_two_processes_hold_the_same(tmp_path):
         rtol=0,
     )
     assert first[6] + second[6] == 7 and min(first[6], second[6]) > 0
+
+
+def waiting_longer_than_allowed(number, folder, results):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo",
+        f"file://{folder}/store",
+        rank=number,
+        world_size=2,
+        timeout=datetime.timedelta(seconds=1),
+    )
+
+    def cluster():
+        time.sleep(2.5)
+        return 7
+
+    found = [on_first_rank(cluster), on_first_rank(lambda: 8)]
+    results[number] = found + mean_over_ranks(torch.ones(1)).tolist()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks its ranks")
+def test_the_first_rank_may_work_longer_than_a_collective_operation(tmp_path):
+    with torch.multiprocessing.Manager() as manager:
+        results = manager.dict()
+        torch.multiprocessing.start_processes(
+            waiting_longer_than_allowed,
+            (str(tmp_path), results),
+            nprocs=2,
+            start_method="fork",
+        )
+        assert results[0] == [7, 8, 1.0]
+        assert results[1] == [None, None, 1.0]

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shutil
 import signal
 
@@ -13,8 +14,9 @@ from conftest import RECIPE
 from ruamel.yaml import YAML
 from test_hparams import STAGES
 
+from ssrl_brain.brains.contrastive import ContrastiveBrain
 from ssrl_brain.brains.speaker import SpeakerBrain
-from ssrl_brain.commands import command_line, train
+from ssrl_brain.commands import command_line, train, verify
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.training.log import read_history
 from ssrl_brain.training.schedules import Cosine
@@ -410,3 +412,158 @@ def test_margin_is_a_key(margin, start, command, tmp_path):
     found = loss(cosine, torch.tensor([0]))
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     assert torch.equal(loss.logits(cosine), 32 * cosine)  # the teacher's
+
+
+# ------------------------ what must not be exported -------------------------
+
+
+def spoiled_after(epoch):
+    """A ``fit_batch`` that leaves NaN in a weight after an epoch."""
+    fit_batch = SpeakerBrain.fit_batch
+
+    def spoil(brain, batch):
+        loss = fit_batch(brain, batch)
+        if brain.epoch > epoch:
+            bias = brain.hparams.student.encoder.fc.conv.bias
+            bias.data[0] = math.nan
+        return loss
+
+    return spoil
+
+
+def checkpoints_of(folder):
+    return sorted(path.name for path in folder.glob("save/CKPT*"))
+
+
+@pytest.mark.parametrize("more", [[], ["--ckpt_interval_steps=1"]], ids=str)
+@pytest.mark.parametrize("name", ["dino.yaml", "iterative.yaml"])
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
+    name, more, start, command, tmp_path, monkeypatch
+):
+    line = [*command(name, **start, output_folder=tmp_path), *more]
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeakerBrain, "fit_batch", spoiled_after(1))
+        with pytest.raises(ValueError, match="training has diverged") as caught:
+            train.main(line)
+    (good,) = checkpoints_of(tmp_path)
+    assert f"the last good checkpoint is {tmp_path}/save/{good}" in str(
+        caught.value
+    )
+    assert "holds NaN" in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "export").exists()
+    train.main(line)
+    assert (tmp_path / "export").is_dir()
+
+
+def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(
+    start, command, tmp_path, monkeypatch
+):
+    compute = ContrastiveBrain.compute_objectives
+
+    def broken(brain, *given):
+        loss = compute(brain, *given)
+        return loss * math.nan if brain.epoch > 1 else loss
+
+    monkeypatch.setattr(ContrastiveBrain, "compute_objectives", broken)
+    line = command("contrastive.yaml", **start, output_folder=tmp_path)
+    with pytest.raises(ValueError, match="diverged, the loss is NaN") as caught:
+        train.main([*line, "--nonfinite_patience=1"])
+    (good,) = checkpoints_of(tmp_path)
+    assert good in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_bad_weights_of_an_older_run_are_not_exported(
+    start, command, tmp_path, straight
+):
+    """Whose checkpoints were not looked at."""
+    folder = tmp_path / "run"
+    shutil.copytree(straight("iterative.yaml"), folder)
+    shutil.rmtree(folder / "export")
+    (saved,) = folder.glob("save/CKPT*")
+    good = saved.with_name("CKPT+2000-01-01+00-00-00+00")
+    shutil.copytree(saved, good)
+    meta = YAML(typ="safe").load(good / "CKPT.yaml")
+    (good / "CKPT.yaml").write_text(
+        f"end-of-epoch: true\nepoch: 1\nunixtime: {meta['unixtime'] - 9}\n"
+    )
+    state = torch.load(saved / "embedding_model.ckpt", weights_only=True)
+    state["fc.conv.bias"][0] = math.inf
+    torch.save(state, saved / "embedding_model.ckpt")
+    line = command("iterative.yaml", **start, output_folder=folder)
+    with pytest.raises(
+        ValueError, match=re.escape(f"good checkpoint is {good}")
+    ):
+        train.main(line)
+    assert not (folder / "export").exists()
+    shutil.rmtree(good)
+    with pytest.raises(ValueError, match="no checkpoint is good: begin again"):
+        train.main(line)
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, "many"])
+def test_numbers_of_epochs_that_cannot_be_meant(
+    number, start, command, tmp_path
+):
+    options = {**start, "number_of_epochs": number}
+    with pytest.raises(ValueError, match=f"number_of_epochs={number} must be"):
+        train.main(
+            command("dino.yaml", **options, output_folder=tmp_path / "x")
+        )
+    assert not (tmp_path / "x").exists()
+
+
+NET = """
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self, bands, dimensions):
+        super().__init__()
+        self.layer = torch.nn.Linear(bands, dimensions)
+
+    def forward(self, x, lengths=None):
+        return self.layer(x.mean(1))[:, None]
+"""
+
+
+def test_an_encoder_of_your_own(start, command, tmp_path, monkeypatch, caplog):
+    (tmp_path / "my_net.py").write_text(NET)
+    monkeypatch.syspath_prepend(tmp_path)
+    yaml = tmp_path / "my_net.yaml"
+    yaml.write_text(
+        "embedding_model: !new:my_net.Net\n"
+        "    bands: !ref <n_mels>\n    dimensions: !ref <emb_dim>\n"
+    )
+    folder = tmp_path / "run"
+    options = {**start, "output_folder": folder}
+    del options["encoder_folder"]
+    line = [*command("contrastive.yaml", **options), str(yaml)]
+    with pytest.raises(ValueError, match="--export_foreign=True") as caught:
+        train.main(line)
+    assert "my_net.Net" in str(caught.value) and "\n" not in str(caught.value)
+    assert "The encoder uses my_net.Net, which stock" in caplog.text
+    saved = checkpoints_of(folder)
+    assert len(saved) == 1 and len(read_history(folder)) == 2
+    assert not (folder / "export").exists()
+
+    caplog.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            SpeakerBrain, "fit_batch", lambda *a: pytest.fail("trained")
+        )
+        train.main([*line, "--export_foreign=True"])
+    assert checkpoints_of(folder) == saved
+    assert "which stock" not in caplog.text
+    card = (folder / "export/README.md").read_text()
+    assert (
+        "SpeechBrain alone cannot load this model: it needs my_net.Net" in card
+    )
+    given = {
+        **start,
+        "encoder_folder": folder / "export",
+        "output_folder": tmp_path / "verify",
+    }
+    with pytest.raises(ValueError, match="--trust_encoder=True"):
+        verify.main(command("verify.yaml", **given))
+    given["trust_encoder"] = True
+    assert "eer" in verify.main(command("verify.yaml", **given))["trials"]

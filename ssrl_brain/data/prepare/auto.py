@@ -214,12 +214,13 @@ def main(arguments):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data_folder", required=True)
-    parser.add_argument("--prepared_folder", required=True)
+    folder = functools.partial(parser.add_argument, type=os.path.expanduser)
+    folder("--data_folder", required=True)
+    folder("--prepared_folder", required=True)
     parser.add_argument("--layout", default="auto", help=f"{[*LAYOUTS]}")
     parser.add_argument("--trial_lists", default="", help="a.txt,b.txt")
-    parser.add_argument("--noise_folder", help="MUSAN or any noise")
-    parser.add_argument("--rir_folder", help="RIRS_NOISES or any rooms")
+    folder("--noise_folder", help="MUSAN or any noise")
+    folder("--rir_folder", help="RIRS_NOISES or any rooms")
     parser.add_argument("--min_seconds", type=float, default=1.0)
     parser.add_argument("--silence_level", type=float, default=1e-4)
     parser.add_argument("--sample_rate", type=int, default=16000)

@@ -6,7 +6,13 @@ from collections import Counter
 
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.data.audio_files import check_audio, printable
+from ssrl_brain.data.audio_check import check_audio
+from ssrl_brain.data.audio_files import (
+    printable,
+    split_suffix,
+    why_unreadable,
+)
+from ssrl_brain.data.audio_readers import FFMPEG_SUFFIXES, INSTALL_FFMPEG
 from ssrl_brain.data.preparation import parallel_map, write_table
 from ssrl_brain.data.prepare.trials import (
     all_lines,
@@ -15,6 +21,7 @@ from ssrl_brain.data.prepare.trials import (
     refuse_empty,
     refuse_missing,
     split_missing,
+    warn_lacking,
     write_trials,
 )
 from ssrl_brain.data.utterances import COLUMNS
@@ -83,6 +90,7 @@ def write_corpus(
     if not skip_missing_trials:
         refuse_missing(trial_paths, missing)
     refuse_empty(trial_paths, usable)
+    warn_lacking(trial_paths, usable)
     excluded += [(entry.path, reason) for entry, reason in bad.items()]
     left_out = Counter(reason.split(":")[0] for _, reason in excluded)
     good = sorted((e for e in wanted if e not in bad), key=lambda e: e.id)
@@ -132,23 +140,38 @@ def write_missing(path, missing):
 
 
 def select_entries(listing, layout):
-    """Entries with an ID of their own; (path, reason) of all other files."""
+    """Entries with an ID of their own; (path, reason) of all other files.
+
+    An m4a, mp4 or the like is not worth a word where what was converted from
+    it is there as well.
+    """
     excluded = list(listing.excluded)
+    plain = {
+        layout.utterance_id(path)
+        for path in listing.files
+        if split_suffix(path)[1] not in FFMPEG_SUFFIXES
+    }
+
+    def is_converted(path):
+        suffix = split_suffix(path)[1]
+        return suffix in FFMPEG_SUFFIXES and layout.utterance_id(path) in plain
+
+    paths = [path for path in listing.files if not is_converted(path)]
     entries = {}
     belongs = set()
-    for entry in layout.entries(listing.files):
+    for entry in layout.entries(paths):
         belongs.add(entry.path)
         if entry.id in entries:
             excluded.append((entry.path, "duplicate ID"))
         else:
             entries[entry.id] = entry
     excluded += [
-        (path, layout.MISMATCH) for path in listing.files if path not in belongs
+        (path, layout.MISMATCH) for path in paths if path not in belongs
     ]
-    excluded += [  # what was converted already is not worth a word
-        (path, f"{path.rsplit('.', 1)[1]} cannot be read: convert it")
+    excluded += [
+        (path, why_unreadable(path))
         for path in listing.unreadable
-        if layout.utterance_id(path) not in entries
+        if not is_converted(path)
     ]
     return list(entries.values()), excluded
 
@@ -193,8 +216,9 @@ def nothing_usable(data_folder, listing, left_out):
     if listing.unreadable and not listing.files:
         return (
             f"{data_folder} holds {len(listing.unreadable):,} files like"
-            f" {listing.unreadable[0]} and nothing that can be read: convert"
-            " them to wav with ffmpeg, see README.md, 'Audio formats'"
+            f" {listing.unreadable[0]} and nothing that can be read:"
+            f" {INSTALL_FFMPEG}, or convert them to wav or flac, see"
+            " README.md, 'Audio formats'"
         )
     if not left_out:
         return f"{data_folder} holds no audio"

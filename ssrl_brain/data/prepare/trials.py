@@ -2,7 +2,11 @@
 
 import pathlib
 
-from ssrl_brain.data.trials import iterate_trials
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.data.trials import iterate_trials, lacking
+
+logger = get_logger(__name__)
 
 
 def find_trial_lists(trial_lists, data_folder):
@@ -121,6 +125,17 @@ def refuse_empty(trial_paths, usable):
             raise ValueError(
                 f"{trial_paths[name]}: every trial names an utterance that "
                 "cannot be used: check --data_folder"
+            )
+
+
+def warn_lacking(trial_paths, usable):
+    """Warns of lists that no error rate can come of, by their paths."""
+    for name, lines in usable.items():
+        if found := lacking([line[1] for line in lines]):
+            logger.warning(
+                f"{trial_paths[name]} has no {found}, so that no error rate "
+                "can come of it: its first column must be 1 for the same "
+                "speaker and 0 for different ones"
             )
 
 

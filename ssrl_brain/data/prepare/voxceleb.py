@@ -1,8 +1,8 @@
 """VoxCeleb1 and VoxCeleb2: ``id<digits>/<session>/<utterance>.wav``.
 
 Only the last three parts of a path count, so that VoxCeleb1 (``wav/``),
-VoxCeleb2 (``dev/aac/``, converted from m4a) and any common parent of both
-can be prepared as they are.
+VoxCeleb2 (``dev/aac/``, m4a or converted) and any common parent of both can
+be prepared as they are.
 """
 
 import re
@@ -10,10 +10,8 @@ import re
 from ssrl_brain.data.audio_files import list_audio, split_suffix
 from ssrl_brain.data.preparation import Entry
 
-GRAMMAR = re.compile(
-    r"(?:.*/)?((id\d+)/([^/]+)/[^/]+)\.(?:wav|flac)", re.IGNORECASE
-)
-MISMATCH = "path is not id<digits>/<session>/<utterance>.wav or .flac"
+GRAMMAR = re.compile(r"(?:.*/)?((id\d+)/([^/]+)/[^/]+)", re.IGNORECASE)
+MISMATCH = "path is not id<digits>/<session>/<utterance> and a suffix"
 
 
 def entries(paths):
@@ -35,7 +33,7 @@ def entries(paths):
     """
     found = []
     for path in paths:
-        match = GRAMMAR.fullmatch(path)
+        match = GRAMMAR.fullmatch(split_suffix(path)[0])
         if match:
             id, speaker, session = match.groups()
             found.append(Entry(path, id, f"{speaker}/{session}", speaker))

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
+import sounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,17 @@ def test_any_format_rate_and_depth(podcasts, tmp_path, caplog):
         "prepared.json",
         "train.csv",
     ]
+
+
+def test_a_video_beside_its_sound_is_passed_over(podcasts, tmp_path):
+    """Its sound was taken out of it; by itself it counts as audio."""
+    wave = sounds.speech(2)
+    for name in ("a b/two.mp4", "deep/new.mp4"):
+        sounds.ffmpeg(podcasts / name, "aac", wave, 16000, video=True)
+    auto.prepare(podcasts, tmp_path / "out")
+    ids = [row["ID"] for row in read(tmp_path / "out", "train.csv")]
+    assert len(ids) == 7 and "deep/new" in ids and "a b/two" in ids
+    assert read(tmp_path / "out", "excluded.csv") == []
 
 
 def test_trials_keep_the_files_they_name_out_of_training(podcasts, tmp_path):

@@ -45,7 +45,7 @@ def test_names_match_by_path_id_or_without_extension(tmp_path):
 
 
 def test_a_file_that_was_left_out_gives_its_reason(tmp_path):
-    excluded = [("wav/id9/a/1.m4a", "m4a cannot be read: convert it")]
+    excluded = [("wav/id9/a/1.m4a", "m4a cannot be read: why")]
     with pytest.raises(ValueError, match="line 1: id9/a/1 .*: m4a cannot"):
         match(tmp_path, "1 id9/a/1 id1/a/1\n", excluded=excluded)
     with pytest.raises(ValueError, match="line 1: id8/a/1 .*: no such audio"):
@@ -124,6 +124,26 @@ def test_prepared_lists_and_tables_without_missing_trials(
     ]
     counts = read_json(prepared / "prepared.json")["counts"]
     assert counts["missing trials"] == {"list": 2}
+
+
+def test_a_list_of_one_kind_is_told_by_its_path(tmp_path, tiny_corpus, caplog):
+    text = (tiny_corpus["data_folder"] / "trials.txt").read_text()
+    for kind in "10":
+        lines = [x for x in text.splitlines(True) if x.startswith(kind)]
+        (tmp_path / f"only_{kind}.txt").write_text("".join(lines))
+    prepare(
+        data_folder=tiny_corpus["data_folder"],
+        prepared_folder=tmp_path / "prepared",
+        trial_lists=f"trials.txt,{tmp_path}/only_1.txt,{tmp_path}/only_0.txt",
+        min_seconds=0.3,
+        num_workers=1,
+    )
+    told = [x.getMessage() for x in caplog.records if x.levelname == "WARNING"]
+    assert [x.partition(",")[0] for x in told] == [
+        f"{tmp_path}/only_1.txt has no trials of different speakers",
+        f"{tmp_path}/only_0.txt has no trials of the same speaker",
+    ]
+    assert len(list((tmp_path / "prepared/trials").iterdir())) == 3
 
 
 def test_lists_are_found_here_first_then_with_the_data(tmp_path, monkeypatch):

@@ -9,7 +9,9 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import sounds
 
+from ssrl_brain.data import audio_files
 from ssrl_brain.data.prepare import auto, voxceleb
 from ssrl_brain.data.trials import read_trials
 
@@ -97,35 +99,64 @@ def test_tables_of_voxceleb1(voxceleb1, tmp_path, caplog):
     assert read(out, "excluded.csv") == []
 
 
-def test_both_editions_below_one_parent(tmp_path):
+@pytest.mark.parametrize("extra", [True, False])
+def test_both_editions_below_one_parent(tmp_path, monkeypatch, extra):
+    monkeypatch.setattr(audio_files, "has_ffmpeg", lambda: extra)
     data = tmp_path / "data"
+    video = data / "voxceleb2/dev/aac/id00012/21Uxsk56VDQ"
     write(data / "voxceleb1/wav/id10001/a/00001.wav")
-    write(data / "voxceleb2/dev/aac/id00012/21Uxsk56VDQ/00001.wav")
-    write(data / "voxceleb2/dev/aac/id00012/21Uxsk56VDQ/00002.flac")
-    (data / "voxceleb2/dev/aac/id00012/21Uxsk56VDQ/00001.m4a").touch()
-    (data / "voxceleb2/dev/aac/id00012/21Uxsk56VDQ/00003.m4a").touch()
+    write(video / "00001.wav")
+    write(video / "00002.flac")
+    (video / "00001.m4a").touch()  # converted: not worth a word
+    sounds.ffmpeg(video / "00003.m4a", "aac", sounds.speech(2), 16000)
     auto.prepare(data, tmp_path / "out")
     train = read(tmp_path / "out", "train.csv")
+    m4a = "voxceleb2/dev/aac/id00012/21Uxsk56VDQ/00003.m4a"
     assert [row["ID"] for row in train] == [
         "id00012/21Uxsk56VDQ/00001",
         "id00012/21Uxsk56VDQ/00002",
+        *(["id00012/21Uxsk56VDQ/00003"] if extra else []),
         "id10001/a/00001",
     ]
+    assert not extra or train[2]["wav"] == m4a
     assert not (tmp_path / "out" / "test.csv").exists()
-    assert read(tmp_path / "out", "excluded.csv") == [
-        {
-            "path": "voxceleb2/dev/aac/id00012/21Uxsk56VDQ/00003.m4a",
-            "reason": "m4a cannot be read: convert it",
-        }
-    ]
+    reason = "m4a cannot be read: pip install .[m4a], or convert it"
+    assert read(tmp_path / "out", "excluded.csv") == (
+        [] if extra else [{"path": m4a, "reason": reason}]
+    )
 
 
-def test_nothing_but_m4a_names_the_remedy(tmp_path):
+def test_the_extra_being_installed_makes_it_anew(tmp_path, monkeypatch):
+    video = tmp_path / "data/dev/aac/id00012/x"
+    write(video / "00001.wav")
+    sounds.ffmpeg(video / "00002.m4a", "aac", sounds.speech(2), 16000)
+    with monkeypatch.context() as patch:
+        patch.setattr(audio_files, "has_ffmpeg", lambda: False)
+        auto.prepare(tmp_path / "data", tmp_path / "out")
+    assert len(read(tmp_path / "out", "train.csv")) == 1
+    auto.prepare(tmp_path / "data", tmp_path / "out")
+    assert len(read(tmp_path / "out", "train.csv")) == 2
+
+
+def test_nothing_but_m4a_names_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio_files, "has_ffmpeg", lambda: False)
     (tmp_path / "data/dev/aac/id00012/x").mkdir(parents=True)
     (tmp_path / "data/dev/aac/id00012/x/00001.m4a").touch()
-    with pytest.raises(ValueError, match="convert them to wav with ffmpeg"):
+    with pytest.raises(
+        ValueError, match=r"read: pip install \.\[m4a\], or conv"
+    ):
         auto.prepare(tmp_path / "data", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("suffix", sorted(audio_files.ALL_SUFFIXES))
+def test_any_format_has_the_layout(suffix):
+    paths = [f"dev/aac/id00012/x/{n}{suffix.upper()}" for n in (1, 2)]
+    assert [entry.id for entry in voxceleb.entries([*paths, "a/b.wav"])] == [
+        "id00012/x/1",
+        "id00012/x/2",
+    ]
+    assert auto.find_layout("auto", paths) == "voxceleb"
 
 
 def test_every_kind_of_bad_file_is_named(voxceleb1, tmp_path):

@@ -1,0 +1,148 @@
+"""A chain's YAML: read, and looked at as a whole before anything runs."""
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from ssrl_brain.commands import command_line, keys
+
+CHAIN = {
+    "name",
+    "title",
+    "steps",
+    "corpus",
+    "overrides",
+    "options",
+    "needs",
+    "logged",
+    "cluster",
+}
+STEP = {
+    "name",
+    "train",
+    "encoder",
+    "labels",
+    "overrides",
+    "options",
+    "fixed",
+    "paper",
+}
+SCRIPTS = ("hparams/pseudo_label.yaml", "hparams/verify.yaml")
+NO_KEY = "is not a key of any stage"
+
+
+def read_chain(path):
+    """A chain as plain values.
+
+    Arguments
+    ---------
+    path : str
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        In one line: what is no chain about it.
+    """
+    chain = YAML(typ="safe").load(Path(path))
+    if not isinstance(chain, dict):
+        raise ValueError(f"{path} must hold lines of `key: value`")
+    check_part(path, chain, CHAIN, ("name", "steps"))
+    steps = chain["steps"]
+    if not isinstance(steps, list) or not steps:
+        raise ValueError(f"{path}: steps must be a list of steps")
+    for number, step in enumerate(steps, start=1):
+        where = f"{path}, step {number}"
+        if not isinstance(step, dict):
+            raise ValueError(f"{where} must hold lines of `key: value`")
+        check_part(where, step, STEP, ("name", "train"))
+    check_sources(path, steps)
+    return chain
+
+
+def check_part(where, part, known, needed):
+    """Refuses keys that mean nothing here, and parts of the wrong kind.
+
+    Example
+    -------
+    >>> check_part("x.yaml", {"name": "a", "stpes": 1}, CHAIN, ["name"])
+    Traceback (most recent call last):
+    ...
+    ValueError: x.yaml: stpes is not a key of a chain (did you mean steps?)
+    """
+    try:
+        keys.refuse_unknown(part, known, "is not a key of a chain")
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    for key in needed:
+        if key not in part:
+            raise ValueError(f"{where} lacks {key}")
+    for key, kind, like in (
+        ("options", dict, "{key: value}"),
+        ("fixed", dict, "{key: value}"),
+        ("overrides", list, "[file.yaml]"),
+        ("needs", list, "[key]"),
+        ("logged", list, "[name]"),
+    ):
+        if not isinstance(part.get(key, kind()), kind):
+            raise ValueError(f"{where}: {key} must be like {like}")
+
+
+def check_sources(path, steps):
+    """Refuses a step that starts from one that does not come before it."""
+    earlier = []
+    for step in steps:
+        if step["name"] in earlier:
+            raise ValueError(f"{path}: two steps have the name {step['name']}")
+        for kind in ("encoder", "labels"):
+            source = str(step.get(kind, "/"))
+            if "/" not in source:  # else a folder elsewhere
+                where = f"of step {step['name']} ({kind}) is no earlier step"
+                try:
+                    keys.refuse_unknown([source], earlier, where)
+                except ValueError as error:
+                    raise ValueError(f"{path}: {error}") from None
+        earlier.append(step["name"])
+
+
+def check_keys(path, chain, options):
+    """Wrong and missing keys of stages are told before anything runs.
+
+    Arguments
+    ---------
+    path : str
+        Of the chain.
+    chain : dict
+    options : dict
+        Of the command line.
+
+    Raises
+    ------
+    ValueError
+    """
+    scripts = frozenset().union(*map(keys.keys_of, SCRIPTS))
+    stages = {step["train"] for step in chain["steps"]}
+    own = {stage: keys.keys_of(stage) | scripts for stage in stages}
+    known = frozenset().union(*own.values())
+    also = known.union(command_line.RUN_OPTIONS)
+    keys.refuse_unknown(options, also, NO_KEY, "--")
+    for step in chain["steps"]:
+        for part in ("options", "fixed"):
+            where = f"in {part} of step {step['name']} in {path} is no key of "
+            where += f"{step['train']}"
+            keys.refuse_unknown(step.get(part, ()), own[step["train"]], where)
+    for part in ("options", "needs"):
+        where = f"in {part} of {path} {NO_KEY}"
+        keys.refuse_unknown(chain.get(part, ()), known, where)
+    for step in [chain, *chain["steps"]]:
+        for file in map(command_line.find, step.get("overrides", ())):
+            keys.refuse_unknown(
+                command_line.read_yaml(file),
+                known | keys.shipped_keys(),
+                f"in {file} {NO_KEY}",
+            )
+    missing = [key for key in chain.get("needs", ()) if key not in options]
+    keys.refuse_missing(missing, "this chain")
