@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import re
+import signal
 import sys
 import traceback
 from concurrent.futures.process import BrokenProcessPool
@@ -24,16 +25,30 @@ def one_line_errors(arguments):
     except SystemExit:
         raise
     except BaseException as error:
-        end_all_ranks(one_line(error))
-        if isinstance(error, KeyboardInterrupt):
-            print(
-                "interrupted: the same command goes on from what is saved",
-                file=sys.stderr,
-            )
-            sys.exit(130)  # as shells count a program that Ctrl-C ended
-        message = mendable(error)
-        if message is None or "--debug" in arguments:
-            raise
+        try:
+            _leave(error, arguments)
+        except RuntimeError as late:
+            # while a dead worker is told of, PyTorch raises anew for the next
+            if not is_dead_worker(late):
+                raise
+            _leave(late, arguments)
+        raise
+
+
+def _leave(error, arguments):
+    """Tells all ranks; ends this process if a user can mend the error."""
+    if is_dead_worker(error):
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    end_all_ranks(one_line(error))
+    if isinstance(error, KeyboardInterrupt):
+        print(
+            "interrupted: the same command goes on from what is saved",
+            file=sys.stderr,
+        )
+        sys.exit(130)  # as shells count a program that Ctrl-C ended
+    message = mendable(error)
+    if message is not None and "--debug" not in arguments:
         sys.exit(message)
 
 
@@ -77,8 +92,8 @@ def no_room(error):
 
     Example
     -------
-    >>> no_room(OSError(28, "No space left on device"))[:40]
-    ': is /dev/shm full? --num_workers=0 goes '
+    >>> no_room(OSError(28, "No space left on device"))[:20]
+    ': is /dev/shm full? '
     >>> no_room(OSError(28, "No space left on device", "a.npy"))
     ''
     """
