@@ -85,7 +85,7 @@ def measure(command):
     if result.returncode:
         raise ValueError(f"{command[0]}: {reason(result)}")
     lines = result.stdout.strip().splitlines()
-    return json.loads(next(x for x in reversed(lines) if x.startswith("{")))
+    return json.loads(next(x for x in reversed(lines) if x[:1] in ("{", "[")))
 
 
 def reason(result):

@@ -1,8 +1,11 @@
 """Errors as a user meets them: one line that names the remedy."""
 
 import contextlib
+import errno
 import re
+import signal
 import sys
+import traceback
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
@@ -22,16 +25,30 @@ def one_line_errors(arguments):
     except SystemExit:
         raise
     except BaseException as error:
-        end_all_ranks(one_line(error))
-        if isinstance(error, KeyboardInterrupt):
-            print(
-                "interrupted: the same command goes on from what is saved",
-                file=sys.stderr,
-            )
-            sys.exit(130)  # as shells count a program that Ctrl-C ended
-        message = mendable(error)
-        if message is None or "--debug" in arguments:
-            raise
+        try:
+            _leave(error, arguments)
+        except RuntimeError as late:
+            # while a dead worker is told of, PyTorch raises anew for the next
+            if not is_dead_worker(late):
+                raise
+            _leave(late, arguments)
+        raise
+
+
+def _leave(error, arguments):
+    """Tells all ranks; ends this process if a user can mend the error."""
+    if is_dead_worker(error):
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    end_all_ranks(one_line(error))
+    if isinstance(error, KeyboardInterrupt):
+        print(
+            "interrupted: the same command goes on from what is saved",
+            file=sys.stderr,
+        )
+        sys.exit(130)  # as shells count a program that Ctrl-C ended
+    message = mendable(error)
+    if message is not None and "--debug" not in arguments:
         sys.exit(message)
 
 
@@ -51,8 +68,14 @@ def mendable(error):
             "error: too many open files: raise their number with `ulimit -n "
             "4096`, or lower --num_workers"
         )
+    if is_dead_worker(error) and not is_out_of_memory(error):
+        return (
+            f"error: a process that reads audio has died ({died_of(error)})"
+            ": the same command goes on from what is saved; "
+            "--num_workers=0 reads in this process and shows more"
+        )
     if isinstance(error, (ValueError, OSError, YAMLError)):
-        return f"error: {one_line(error)}"
+        return f"error: {one_line(error)}{no_room(error)}"
     if isinstance(error, (MemoryError, RuntimeError)):
         if is_out_of_memory(error):
             return (
@@ -61,13 +84,25 @@ def mendable(error):
             )
         if str(error).endswith("by peer"):  # as gloo says that it hung up
             return "error: another rank is gone, its own output says why"
-        if is_dead_worker(error):
-            return (
-                f"error: a process that reads audio has died ({died_of(error)})"
-                ": the same command goes on from what is saved; "
-                "--num_workers=0 reads in this process and shows more"
-            )
     return None
+
+
+def no_room(error):
+    """A remedy where the system does not say on which disk there is no room.
+
+    Example
+    -------
+    >>> no_room(OSError(28, "No space left on device"))[:20]
+    ': is /dev/shm full? '
+    >>> no_room(OSError(28, "No space left on device", "a.npy"))
+    ''
+    """
+    if getattr(error, "errno", None) != errno.ENOSPC or error.filename:
+        return ""
+    return (
+        ": is /dev/shm full? --num_workers=0 goes without it, and Docker gives "
+        "more with --shm-size=1g"
+    )
 
 
 def has_too_many_files(error):
@@ -96,6 +131,9 @@ def is_dead_worker(error):
     >>> is_dead_worker(RuntimeError("shapes differ"))
     False
     """
+    if isinstance(error, (ConnectionError, EOFError)):
+        places = traceback.extract_tb(error.__traceback__)
+        return any("multiprocessing" in place.filename for place in places)
     return isinstance(error, BrokenProcessPool) or str(error).startswith(
         "DataLoader worker (pid"
     )

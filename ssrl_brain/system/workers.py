@@ -1,7 +1,13 @@
 """How reading processes hand batches over: by shared memory or by a pipe."""
 
+import multiprocessing.queues
+import os
+import sys
+
 import torch
 from torch.utils.data import get_worker_info
+
+SPARE = 4  # files that sharing one tensor may need at once
 
 
 class ByPipe:
@@ -46,9 +52,31 @@ def hand_over(batch):
     if get_worker_info() is None or batch is None:
         return batch
     if isinstance(batch, torch.Tensor):
-        try:
-            return batch.share_memory_()
-        except (RuntimeError, OSError):  # full, absent, or too many files
-            return ByPipe(batch)
+        return _shared(batch)
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_die)
     parts = [hand_over(part) for part in batch]
     return type(batch)(*parts) if hasattr(batch, "_fields") else tuple(parts)
+
+
+def _shared(tensor):
+    """A tensor in shared memory; by pipe where that is full or absent."""
+    spare = []
+    try:
+        for _ in range(SPARE):
+            spare.append(os.dup(2))
+        return tensor.share_memory_()
+    except (RuntimeError, OSError):  # also for want of files
+        return ByPipe(tensor)
+    finally:
+        for descriptor in spare:
+            os.close(descriptor)
+
+
+def _die(error, _):
+    """Ends this process; by itself it would go on without the batch.
+
+    The loader would wait for that one; a dead process it notices.
+    """
+    print(f"a batch cannot be handed over: {error}", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(1)

@@ -1,6 +1,7 @@
 """The whole chain, as a user runs it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -126,6 +127,46 @@ def test_finished_steps_are_skipped(chain, recipe, monkeypatch):
         pipeline.train, "main", lambda arguments: pytest.fail("trained again")
     )
     assert pipeline.main(line) == rows
+
+
+@pytest.mark.parametrize(
+    "step, gone, again",
+    [
+        ("dino", ["export"], ["train"]),
+        ("dino", ["clusters"], ["label"]),
+        ("ssrl", ["verify/metrics.json"], ["verify"]),
+        ("ssrl", ["labels", "verify"], ["train", "verify"]),
+        ("untrained", ["export/embedding_model.ckpt"], ["train"]),
+    ],
+)
+def test_what_a_finished_step_has_lost_is_made_again(
+    chain, recipe, monkeypatch, step, gone, again
+):
+    line, output, rows = chain
+    before = {
+        path: path.read_bytes()
+        for path in sorted((output / step).rglob("*"))
+        if path.suffix in (".ckpt", ".npy", ".csv") and "save" not in path.parts
+    }
+    for name in gone:
+        path = output / step / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    called = []
+    for script in (pipeline.train, pipeline.label, pipeline.verify):
+        name, main = script.__name__.split(".")[-1], script.main
+
+        def counted(arguments, name=name, main=main):
+            called.append(name)
+            return main(arguments)
+
+        monkeypatch.setattr(script, "main", counted)
+    monkeypatch.chdir(recipe)
+    found = pipeline.main(line)
+    assert called == again
+    for row in (*found, *rows):
+        row.pop("seconds_label", None)
+    assert found == rows
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_report_that_fails_is_told_after_the_table(

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from ssrl_brain.chains import measure, pipeline, plan
+from ssrl_brain.system.ours import claim
 
 CHAIN = """
 name: planned
@@ -77,7 +78,8 @@ def test_each_distinct_stage_is_measured_once(line, measured, tmp_path, capsys):
         "| again",
         "| ssrl",
     ]
-    assert rows[1].split(" | ")[1:] == rows[2].split(" | ")[1:]
+    first, second = (row.split(" | ")[1:] for row in rows[1:3])
+    assert first[:7] == second[:7]  # clusterings are measured one by one
     assert "In all about" in printed
     # nothing but prepared data stays
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["prepared"]
@@ -91,6 +93,15 @@ def test_finished_steps_are_not_measured(line, measured, tmp_path, capsys):
         folder = tmp_path / "out" / name
         folder.mkdir(parents=True)
         (folder / "done.json").write_text("{}")
+        for part in ("export/hyperparams.yaml", "export/embedding_model.ckpt"):
+            (folder / part).parent.mkdir(exist_ok=True)
+            (folder / part).touch()
+        (folder / "verify").mkdir()
+        (folder / "verify/metrics.json").touch()
+        (folder / "clusters").mkdir()
+        for part in ("pseudo_labels.csv", "centroids.npy", "source.json"):
+            (folder / "clusters" / part).touch()
+    claim(tmp_path / "out", "chain")
     pipeline.main(line)
     ((name, values),) = measured
     assert name == "hparams/iterative.yaml"
@@ -98,7 +109,9 @@ def test_finished_steps_are_not_measured(line, measured, tmp_path, capsys):
     assert capsys.readouterr().out.count("finished before") == 2
 
 
-def test_what_is_wrong_with_a_stage_is_told_in_one_line(tmp_path, monkeypatch):
+def test_what_is_wrong_with_a_stage_is_told_in_one_line(
+    tmp_path, monkeypatch, capsys
+):
     script = tmp_path / "measure.py"
     script.write_text(
         "import sys\nprint('text')\nsys.exit('error: lower --batch_size')\n"
@@ -106,6 +119,19 @@ def test_what_is_wrong_with_a_stage_is_told_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "MEASURE", [sys.executable, str(script)])
     with pytest.raises(ValueError, match="^x.yaml: lower --batch_size$"):
         plan.measure(("x.yaml",))
+    script.write_text(  # others have the last word
+        "import sys\nprint('error: lower --lr', file=sys.stderr)\n"
+        "print('resource_tracker: leaked', file=sys.stderr)\nsys.exit(1)\n"
+    )
+    with pytest.raises(ValueError, match="^x.yaml: lower --lr$"):
+        plan.measure(("x.yaml",))
+    script.write_text("import os\nos.kill(os.getpid(), 9)\n")
+    with pytest.raises(ValueError, match="^x.yaml: measuring .* SIGKILL"):
+        plan.measure(("x.yaml",))
+    script.write_text("1 / 0\n")  # a fault of ours is shown whole
+    with pytest.raises(ValueError, match="^x.yaml: measuring it failed, see"):
+        plan.measure(("x.yaml",))
+    assert "ZeroDivisionError" in capsys.readouterr().err
     script.write_text(
         "import json, sys\nprint('log')\nprint(json.dumps(sys.argv[1:]))\n"
     )

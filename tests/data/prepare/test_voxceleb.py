@@ -1,10 +1,14 @@
 """VoxCeleb 1 and 2, MUSAN and RIRS_NOISES, in small."""
 
+import contextlib
 import csv
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ import sounds
 from ssrl_brain.data import audio_files
 from ssrl_brain.data.prepare import auto, voxceleb
 from ssrl_brain.data.trials import read_trials
+from ssrl_brain.system.ours import MARKER
 
 RATE = 4000
 SPEECH = 0.1 * np.sin(np.arange(2 * RATE) / 3)
@@ -256,6 +261,39 @@ def test_any_change_makes_it_anew(voxceleb1, tmp_path, change):
     auto.prepare(voxceleb1, tmp_path / "out", **options)
     assert summary(tmp_path / "out")["made_from"] != before["made_from"]
     assert not [name for name in os.listdir(tmp_path) if name[0] == "."]
+
+
+def use(folder, told, options):
+    """A run that has prepared and goes on reading."""
+    with contextlib.ExitStack() as held:
+        auto.prepare(*folder, **options, hold=held)
+        told.set()
+        time.sleep(60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize("by_earlier_version", [False, True])
+def test_what_a_run_reads_is_not_prepared_anew(
+    voxceleb1, tmp_path, by_earlier_version
+):
+    folders = (voxceleb1, tmp_path / "out")
+    auto.prepare(*folders, num_workers=1)
+    if by_earlier_version:
+        (tmp_path / "out" / MARKER).unlink()
+    context = multiprocessing.get_context("fork")
+    told = context.Event()
+    process = context.Process(target=use, args=(folders, told, {}))
+    process.start()
+    assert told.wait(60)
+    before = snapshot(tmp_path / "out")
+    auto.prepare(*folders, hold=contextlib.ExitStack())  # with it: any number
+    with pytest.raises(ValueError, match="is used by another run and was made"):
+        auto.prepare(*folders, num_workers=1, min_seconds=1.5)
+    assert snapshot(tmp_path / "out") == before
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(60)
+    auto.prepare(*folders, num_workers=1, min_seconds=1.5)  # made anew
+    assert summary(tmp_path / "out")["made_from"]["min_seconds"] == 1.5
 
 
 def test_a_failed_run_leaves_the_earlier_folder(voxceleb1, tmp_path):
