@@ -1,5 +1,6 @@
 """Command lines: YAML files, what they inherit, and overrides."""
 
+import contextlib
 import difflib
 import io
 import pydoc
@@ -215,13 +216,15 @@ def load(hparams_file, overrides):
     -------
     dict
     """
-    return load_text(hparams_file, *with_blocks(hparams_file, overrides))
+    with errors_of(hparams_file):
+        return load_hyperpyyaml(*with_blocks(hparams_file, overrides))
 
 
-def load_text(hparams_file, text, overrides=None):
-    """Loads the text of a HyperPyYAML file; errors name that file."""
+@contextlib.contextmanager
+def errors_of(hparams_file):
+    """What is wrong with a HyperPyYAML file, in one line that names it."""
     try:
-        return load_hyperpyyaml(text, overrides)
+        yield
     except pydoc.ErrorDuringImport as error:  # an optional package
         message = " ".join(str(error.value).split())
         raise ValueError(f"{hparams_file}, overridden: {message}") from error

@@ -154,9 +154,13 @@ def mistaken_range(mixture):
 
     Example
     -------
-    >>> mistaken_range(TwoGaussians(*torch.tensor([[0.5, 0.5], [-2, 2], [1, 2]])))
+    >>> mistaken_range(
+    ...     TwoGaussians(*torch.tensor([[0.5, 0.5], [-2, 2], [1, 2]]))
+    ... )
     (-inf, -3.3333333333333335)
-    >>> mistaken_range(TwoGaussians(*torch.tensor([[0.5, 0.5], [-2, 2], [2, 1]])))
+    >>> mistaken_range(
+    ...     TwoGaussians(*torch.tensor([[0.5, 0.5], [-2, 2], [2, 1]]))
+    ... )
     (3.3333333333333335, inf)
     """
     a, b, _ = _log_odds(mixture)

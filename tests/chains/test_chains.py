@@ -12,6 +12,8 @@ from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.training.log import read_history
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
+
+
 @pytest.fixture(autouse=True)
 def in_the_recipe(monkeypatch, recipe):
     """Chains name their files from there."""
