@@ -163,11 +163,16 @@ def needed_by(tree):
 
 def build(file, overrides):
     """``Built`` of a stage, of meta tensors."""
-    text = command_line.resolved_yaml(file, overrides)
+    with command_line.errors_of(file):
+        text = command_line.resolved_yaml(file, overrides)
     content = inference_yaml(text)
     features = yaml_text(content, "compute_features", "mean_var_norm")
-    with torch.device("meta"), torch.no_grad():
-        hparams = command_line.load_text(file, text)
+    with (
+        command_line.errors_of(file),
+        torch.device("meta"),
+        torch.no_grad(),
+    ):
+        hparams = load_hyperpyyaml(text)
         student = hparams["student"].train()
         if "make_head" in hparams:
             student.head = hparams["make_head"](out_neurons=2)

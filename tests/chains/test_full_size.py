@@ -1,14 +1,16 @@
 """Every chain at full size: does each step fit those that start from it?"""
 
 import functools
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import RECIPE
+from conftest import RECIPE, ROOT
 
 from ssrl_brain.chains import chain_file, pipeline, rehearsal
+from ssrl_brain.commands import command_line
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
 KNOWN = {}  # what was built for the chains before
@@ -24,7 +26,7 @@ def steps_of(chain, folder, **options):
     """Runners of a chain that is given as a dict."""
     options = {"data_folder": folder, **options}
     return [
-        pipeline.Step(step, chain, folder, options, [])
+        pipeline.Step(step, chain, folder, options, ["--device=cpu"])
         for step in chain["steps"]
     ]
 
@@ -274,3 +276,82 @@ def test_a_chain_inherits_steps(tmp_path):
     own.write_text("steps: [{name: a}, {name: a}]")
     with pytest.raises(ValueError, match="own.yaml has two steps of the name"):
         chain_file.read_chain(own)
+
+
+def test_a_ceiling_is_left_out_where_no_speakers_are_known(tmp_path):
+    chain = chain_file.read_chain(RECIPE / "chains/ssrl.yaml")
+    given = {"trial_lists": "list.txt"}
+    steps = steps_of(chain, tmp_path, **given)
+    assert [s.name for s in steps if s.lacks_speakers()] == ["ceiling"]
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared/speakers.csv").touch()
+    assert not any(step.lacks_speakers() for step in steps)
+    steps = steps_of(chain, tmp_path, **given, speakers_csv="own.csv")
+    assert not any(step.lacks_speakers() for step in steps)
+
+
+def test_a_null_of_a_chain_is_null_for_the_stage(tmp_path):
+    step = {"name": "x", "train": "hparams/ssrl.yaml"}
+    step["fixed"] = {"encoder_folder": None}
+    (runner,) = steps_of({"steps": [step]}, tmp_path)
+    _, needed = rehearsal.build_once(runner, KNOWN)
+    assert needed.encoder is None
+
+
+def test_the_first_overrides_give_way_to_those_of_a_step(tmp_path):
+    chain = {
+        "base_overrides": ["hparams/encoders/resnet_wide.yaml"],
+        "steps": [
+            {"name": "wide", "train": "hparams/contrastive.yaml"},
+            {
+                "name": "narrow",
+                "train": "hparams/contrastive.yaml",
+                "overrides": ["hparams/encoders/resnet.yaml"],
+            },
+        ],
+    }
+    wide, narrow = rehearsal.rehearse(steps_of(chain, tmp_path), KNOWN).values()
+    assert wide.exported["conv1.weight"][0] == 32
+    assert narrow.exported["conv1.weight"][0] == 16
+
+
+def epochs_of(step):
+    """Epochs of a runner, fixed ones included, without loading anything."""
+    file, _, overrides = command_line.parse(step.arguments(step.yaml, {}))
+    tree = command_line.read_yaml(file)
+    tree.update(overrides)
+    values = {}
+    for key in ("number_of_epochs", "fixed_label_epochs", "total_epochs"):
+        if key in tree:
+            found = tree[key]
+            tagged = getattr(getattr(found, "tag", None), "value", None)
+            text = str(found.value) if tagged else str(found)
+            for name, value in values.items():
+                text = text.replace(f"<{name}>", str(value))
+            values[key] = sum(int(part) for part in text.split("+"))
+    return values["total_epochs"]
+
+
+def test_the_page_of_tables_names_every_chain_and_what_it_costs(tmp_path):
+    page = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
+    told = {
+        name: (int(rows), int(epochs))
+        for name, rows, epochs in re.findall(
+            r"pipeline.py chains/(\w+).yaml .*\| (\d+) \| (\d+) \|\n", page
+        )
+    }
+    own = [path for path in CHAINS if not path.stem.startswith("mini")]
+    assert set(told) == {path.stem for path in own}
+    for path in own:
+        chain = chain_file.read_chain(path)
+        steps = steps_of(chain, tmp_path, encoder_folder="", label_folder="")
+        epochs = sum(epochs_of(step) for step in steps)
+        assert told[path.stem] == (len(steps), epochs), path.stem
+        for step in chain["steps"]:
+            eer = step.get("paper", {}).get("eer", "")
+            assert isinstance(eer, float) or not eer, step["name"]
+
+
+def test_a_step_without_what_it_needs_is_told_in_one_line(tmp_path):
+    with pytest.raises(ValueError, match="ssrl.yaml needs --label_folder="):
+        rehearsed(("x", "ssrl", {"fixed": {"encoder_folder": None}}))

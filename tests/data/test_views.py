@@ -1,5 +1,7 @@
 """Crops: where they lie, and that only their own key decides about them."""
 
+import itertools
+
 import numpy as np
 import pytest
 import soundfile
@@ -71,6 +73,53 @@ def test_independent_crops_lie_inside(num, length, total, generator):
     starts = crop_starts(total, [length] * num, generator, spread=False)
     assert len(starts) == num and starts.min() >= 0
     assert starts.max() <= (total - 1 if total < length else total - length)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=7), st.data(), seeds)
+def test_crops_of_all_lengths_avoid_each_other(lengths, data, generator):
+    total = data.draw(st.integers(max(lengths), 2 * sum(lengths)))
+    starts = crop_starts(total, lengths, generator)
+    ends = starts + lengths
+    assert starts.min() >= 0 and ends.max() <= total
+    order = np.argsort(starts, kind="stable")
+    if sum(lengths) <= total:
+        assert (ends[order][:-1] <= starts[order][1:]).all()
+    else:  # from the first sample to the last
+        assert starts.min() == 0 and ends.max() == total
+
+
+def test_only_crops_that_are_too_long_are_repeated():
+    starts = [
+        crop_starts(10, [30, 6, 4], np.random.default_rng(seed))
+        for seed in range(40)
+    ]
+    assert {tuple(s[1:].tolist()) for s in starts} == {(0, 6), (4, 0)}
+    assert len({int(s[0]) for s in starts}) > 5
+
+
+def test_long_and_short_views_avoid_each_other(corpus):
+    """3,500 samples: 2 x 800 and 4 x 450 fit, and freely they collide."""
+    folder, table = corpus
+
+    def overlaps(spread):
+        views = [View(2, 0.8, spread=spread), View(4, 0.45, spread=spread)]
+        data = CropDataset(table, folder, views, 0, RATE)
+        found = []
+        for epoch in range(20):
+            _, crops = data[Key(6, epoch, 0)]
+            placed = sorted(
+                (round((float(wave[0]) - 0.6) * 1e5), len(wave))
+                for waves, *_ in crops
+                for wave in waves
+            )
+            found += [
+                start + size > after
+                for (start, size), (after, _) in itertools.pairwise(placed)
+            ]
+        return np.mean(found)
+
+    assert overlaps(True) == 0 and overlaps(False) > 0.3
 
 
 def test_spare_samples_go_everywhere():

@@ -81,6 +81,28 @@ def test_histogram_without_a_mixture_and_mixture_without_a_histogram():
     assert np.trapezoid(clean, x) == pytest.approx(weight, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "stds, left", [([0.5, 2.0], True), ([2.0, 0.5], False), ([1.0, 1.0], None)]
+)
+def test_where_the_posterior_is_mistaken_is_shaded(stds, left):
+    """At the smallest losses or at the largest; only where it is used."""
+    mixture = [[0.5, 0.5], [-3.0, 0.0], stds]
+    name = "larger loss, cleaner (eq. 18)"
+    figure = figures.loss_histogram({"mixture": mixture})
+    assert name not in [p.get_label() for p in figure.axes[0].patches]
+    figure = figures.loss_histogram({"mixture": mixture, "clean_prob": 0.5})
+    x, _ = lines(figure)["clean component"]
+    for drawn in (figure, figures.clean_probabilities(mixture)):
+        shaded = [p for p in drawn.axes[0].patches if p.get_label() == name]
+        if left is None:
+            assert not shaded
+            continue
+        (area,) = shaded
+        start, end = area.get_x(), area.get_x() + area.get_width()
+        assert (start == x[0]) if left else (end == x[-1])
+        assert (end < -3.0) if left else (start > 0.0)
+
+
 def test_clean_probability_falls_only_in_the_monotone_variant():
     mixture = [[0.5, 0.5], [-3.0, 0.0], [2.0, 0.5]]
     drawn = lines(figures.clean_probabilities(mixture))
