@@ -21,7 +21,9 @@ from corrupted_labels import known_corpus
 from ssrl_brain.system.files import write_text
 
 
-def draw_trials(ids, speakers, sessions, num_speakers, num_trials, seed):
+def draw_trials(
+    ids, speakers, sessions, num_speakers, num_trials, seed, min_utterances=2
+):
     """Trials (label, ID, ID) between some of the speakers, none of them twice.
 
     Arguments
@@ -31,10 +33,11 @@ def draw_trials(ids, speakers, sessions, num_speakers, num_trials, seed):
     speakers, sessions : np.ndarray
         (N,) integers.
     num_speakers : int
-        As many as are held out, of those with two utterances at least.
+        As many as are held out, of those with ``min_utterances``.
     num_trials : int
         Half of them of one speaker; fewer where there are no more pairs.
     seed : int
+    min_utterances : int
 
     Example
     -------
@@ -45,11 +48,11 @@ def draw_trials(ids, speakers, sessions, num_speakers, num_trials, seed):
     """
     generator = np.random.default_rng(seed)
     values, counts = np.unique(speakers, return_counts=True)
-    several = values[counts > 1]
+    several = values[counts >= min_utterances]
     if num_speakers > len(several):
         raise ValueError(
             f"--num_speakers={num_speakers} is more than the {len(several)} "
-            "speakers with two utterances"
+            f"speakers with {min_utterances} utterances"
         )
     held_out = generator.permutation(several)[:num_speakers]
     rows = np.flatnonzero(np.isin(speakers, held_out))
@@ -73,16 +76,21 @@ def main():
     parser.add_argument("--output", required=True, help="trial list")
     parser.add_argument("--num_speakers", type=int, default=40)
     parser.add_argument("--num_trials", type=int, default=6000)
+    parser.add_argument("--min_utterances", type=int, default=2)
+    parser.add_argument("--prefix", default="", help="of the IDs to draw from")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     table, speakers = known_corpus(options.prepared_folder)
+    rows = [x.startswith(options.prefix) for x in table.ids]
+    rows = np.flatnonzero(rows)
     trials = draw_trials(
-        table.ids,
-        speakers,
-        np.asarray(table.sessions),
+        [table.ids[row] for row in rows],
+        speakers[rows],
+        np.asarray(table.sessions)[rows],
         options.num_speakers,
         options.num_trials,
         options.seed,
+        options.min_utterances,
     )
     lines = [f"{label} {enrol} {test}\n" for label, enrol, test in trials]
     write_text(options.output, "".join(lines))
