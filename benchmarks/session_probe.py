@@ -31,7 +31,10 @@ def probe(embeddings, speakers, sessions):
 
     Example
     -------
-    >>> speakers, sessions = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 2, 3])
+    >>> speakers, sessions = (
+    ...     np.array([0, 0, 0, 1, 1]),
+    ...     np.array([0, 0, 1, 2, 3]),
+    ... )
     >>> found = probe(np.eye(2)[[0, 0, 0, 1, 1]], speakers, sessions)
     >>> found["speaker"], found["same_session"]
     (0.0, 0.0)

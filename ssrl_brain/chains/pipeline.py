@@ -13,6 +13,9 @@ hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
+A step with `needs_speakers: True` is left out where true speakers are not
+known or there are no trials; `way: [untrained, ceiling]` tells in `way_%` how
+far each EER is from that of the one step to that of the other.
 The table is also written to <output_folder>/metrics.json, and report.html
 beside it shows what the stages logged.
 
@@ -98,7 +101,13 @@ def main(arguments):
             return []
         rows = []
         for runner in runners:
+            if runner.lacks_speakers():
+                logger.info(
+                    "%s: left out, needs speakers and trials", runner.name
+                )
+                continue
             rows.append(runner.result())
+            with_way(rows, *chain.get("way", ()))
             if if_main_process():
                 write_json(
                     output / "metrics.json",
@@ -128,6 +137,28 @@ def show_help(arguments):
         sys.exit(0)
     if not arguments:
         print(f"Chains:\n\n{listing()}\n")
+
+
+def with_way(rows, first=None, last=None):
+    """Adds ``way_%``: how far a row's EER is from one row's to another's.
+
+    Only when both rows are there; a row that is better than the last has more
+    than 100.
+
+    Example
+    -------
+    >>> eers = {"untrained": 30.0, "ssrl": 16.0, "ceiling": 14.0}
+    >>> rows = [{"name": name, "eer": eer} for name, eer in eers.items()]
+    >>> with_way(rows, "untrained", "ceiling")
+    >>> [row["way_%"] for row in rows]
+    [0.0, 87.5, 100.0]
+    """
+    eers = {row["name"]: row["eer"] for row in rows if "eer" in row}
+    if first not in eers or last not in eers or eers[first] == eers[last]:
+        return
+    for row in rows:
+        gone = eers[first] - row["eer"]
+        row["way_%"] = round(100 * gone / (eers[first] - eers[last]), 1)
 
 
 def read_command_line(arguments):
@@ -208,6 +239,7 @@ class Step:
         self.clusters = chain.get("cluster", True)
         self.logged = chain.get("logged", [])
         self.stages = sorted({step["train"] for step in chain["steps"]})
+        self.needs_speakers = step.get("needs_speakers", False)
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
@@ -226,6 +258,16 @@ class Step:
             self.options["label_folder"] = str(
                 output / step["labels"] / "clusters"
             )
+
+    def lacks_speakers(self):
+        """Whether it needs true speakers of data that have none, or no trials.
+
+        To be asked when an earlier step has prepared the data.
+        """
+        folder = Path(self.options["prepared_folder"])
+        known = (folder / "speakers.csv").is_file()
+        known = known and bool(self.options.get("trial_lists"))
+        return self.needs_speakers and not known
 
     def result(self):
         """Row of the table; from the disk if the step is finished."""

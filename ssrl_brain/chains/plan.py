@@ -43,6 +43,14 @@ def plan(steps):
         if (step.folder / "done.json").is_file() and not step.missing():
             rows.append({"step": step.name, "YAML": "finished before"})
             continue
+        if step.lacks_speakers():
+            rows.append(
+                {
+                    "step": step.name,
+                    "YAML": "left out: needs speakers and trials",
+                }
+            )
+            continue
         uses_labels = "label_folder" in step.options
         command = tuple(
             argument
