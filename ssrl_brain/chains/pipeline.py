@@ -266,6 +266,7 @@ class Step:
         """
         folder = Path(self.options["prepared_folder"])
         known = (folder / "speakers.csv").is_file()
+        known = known or bool(self.options.get("speakers_csv"))
         known = known and bool(self.options.get("trial_lists"))
         return self.needs_speakers and not known
 

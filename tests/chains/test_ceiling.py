@@ -38,11 +38,12 @@ def line(tmp_path, monkeypatch, recipe):
     ]
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("known", ["by the folders", "by a file", ""])
 @pytest.mark.parametrize("trials", [True, False])
 def test_a_ceiling_needs_speakers_and_trials(line, tmp_path, known, trials):
-    if known:
+    if known == "by the folders":
         (tmp_path / "prepared" / "speakers.csv").write_text("ID,speaker\n")
+    line += ["--speakers_csv=own.csv"] * (known == "by a file")
     rows = pipeline.main(line + ["--trial_lists=list.txt"] * trials)
     ways = {row["name"]: row.get("way_%") for row in rows}
     if known and trials:
