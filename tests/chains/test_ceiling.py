@@ -3,6 +3,7 @@
 import pytest
 
 from ssrl_brain.chains import pipeline, plan
+from ssrl_brain.evaluation.tables import with_way
 
 CHAIN = """
 name: ceiling
@@ -61,5 +62,5 @@ def test_a_plan_says_that_it_is_left_out(line, tmp_path, monkeypatch, capsys):
 
 def test_nothing_is_said_between_two_equal_rows():
     rows = [{"name": "a", "eer": 5.0}, {"name": "b", "eer": 5.0}]
-    pipeline.with_way(rows, "a", "b")
+    with_way(rows, "a", "b")
     assert all("way_%" not in row for row in rows)
