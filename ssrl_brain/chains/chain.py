@@ -16,6 +16,7 @@ CHAIN = {
     "needs",
     "logged",
     "cluster",
+    "way",
 }
 STEP = {
     "name",
@@ -26,6 +27,7 @@ STEP = {
     "options",
     "fixed",
     "paper",
+    "needs_speakers",
 }
 SCRIPTS = ("hparams/pseudo_label.yaml", "hparams/verify.yaml")
 NO_KEY = "is not a key of any stage"
@@ -60,6 +62,10 @@ def read_chain(path):
             raise ValueError(f"{where} must hold lines of `key: value`")
         check_part(where, step, STEP, ("name", "train"))
     check_sources(path, steps)
+    names = [step["name"] for step in steps]
+    keys.refuse_unknown(
+        chain.get("way", ()), names, f"in way of {path}: no step"
+    )
     return chain
 
 
@@ -86,6 +92,7 @@ def check_part(where, part, known, needed):
         ("overrides", list, "[file.yaml]"),
         ("needs", list, "[key]"),
         ("logged", list, "[name]"),
+        ("way", list, "[step, step]"),
     ):
         if not isinstance(part.get(key, kind()), kind):
             raise ValueError(f"{where}: {key} must be like {like}")

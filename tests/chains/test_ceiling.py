@@ -21,31 +21,43 @@ EERS = {"untrained": 30.0, "ssrl": 18.0, "ceiling": 14.0}
 
 
 @pytest.fixture
-def line(tmp_path, monkeypatch, recipe):
-    """Command line of the chain, whose steps only have their EER."""
+def run(tmp_path, monkeypatch, recipe):
+    """Runs the chain, whose steps only have their EER; speakers as told."""
     (tmp_path / "chain.yaml").write_text(CHAIN)
-    (tmp_path / "prepared").mkdir()
+    (tmp_path / "data").mkdir()
+    for name in ("list.txt", "own.csv"):
+        (tmp_path / "data" / name).write_text("")
     monkeypatch.chdir(recipe)
-    monkeypatch.setattr(
-        pipeline.Step,
-        "result",
-        lambda step: {"name": step.name, "eer": EERS[step.name]},
-    )
     monkeypatch.setattr(pipeline.report, "main", lambda arguments: None)
-    return [
-        str(tmp_path / "chain.yaml"),
-        "--data_folder=nowhere",
-        f"--output_folder={tmp_path}",
-    ]
+
+    def run(known, *options):
+        def result(step):
+            prepared = tmp_path / "out" / "prepared"
+            prepared.mkdir(parents=True, exist_ok=True)
+            if known:
+                (prepared / "speakers.csv").write_text("ID,speaker\n")
+            return {"name": step.name, "eer": EERS[step.name]}
+
+        monkeypatch.setattr(pipeline.Step, "result", result)
+        return pipeline.main(
+            [
+                str(tmp_path / "chain.yaml"),
+                f"--data_folder={tmp_path / 'data'}",
+                f"--output_folder={tmp_path / 'out'}",
+                *options,
+            ]
+        )
+
+    return run
 
 
 @pytest.mark.parametrize("known", ["by the folders", "by a file", ""])
 @pytest.mark.parametrize("trials", [True, False])
-def test_a_ceiling_needs_speakers_and_trials(line, tmp_path, known, trials):
-    if known == "by the folders":
-        (tmp_path / "prepared" / "speakers.csv").write_text("ID,speaker\n")
-    line += ["--speakers_csv=own.csv"] * (known == "by a file")
-    rows = pipeline.main(line + ["--trial_lists=list.txt"] * trials)
+def test_a_ceiling_needs_speakers_and_trials(run, tmp_path, known, trials):
+    options = [f"--speakers_csv={tmp_path / 'data' / 'own.csv'}"]
+    options *= known == "by a file"
+    options += ["--trial_lists=list.txt"] * trials
+    rows = run(known == "by the folders", *options)
     ways = {row["name"]: row.get("way_%") for row in rows}
     if known and trials:
         assert ways == {"untrained": 0.0, "ssrl": 75.0, "ceiling": 100.0}
@@ -53,11 +65,18 @@ def test_a_ceiling_needs_speakers_and_trials(line, tmp_path, known, trials):
         assert ways == {"untrained": None, "ssrl": None}
 
 
-def test_a_plan_says_that_it_is_left_out(line, tmp_path, monkeypatch, capsys):
+def test_a_plan_says_that_it_is_left_out(run, monkeypatch, capsys):
     monkeypatch.setattr(plan, "measure", lambda command: {})
     monkeypatch.setattr(plan, "step_row", lambda s, m: ({"step": s.name}, 0.0))
-    pipeline.main([*line, "--plan"])
+    run(False, "--plan")
     assert "left out: needs speakers and trials" in capsys.readouterr().out
+
+
+def test_a_way_is_between_steps_of_the_chain(run, tmp_path):
+    text = CHAIN.replace("[untrained, ceiling]", "[untrained, celing]")
+    (tmp_path / "chain.yaml").write_text(text)
+    with pytest.raises(ValueError, match="did you mean ceiling"):
+        run(False)
 
 
 def test_nothing_is_said_between_two_equal_rows():
