@@ -15,7 +15,8 @@ Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
 A step with `needs_speakers: True` is left out where true speakers are not
-known or there are no trials.
+known or there are no trials; `way: [untrained, ceiling]` tells in `way_%` how
+far each EER is from that of the one step to that of the other.
 The table is also written to <output_folder>/metrics.json, and report.html
 beside it shows what the stages logged.
 
@@ -48,7 +49,7 @@ from ssrl_brain.commands import (
     values,
     verify,
 )
-from ssrl_brain.evaluation.tables import markdown_table
+from ssrl_brain.evaluation.tables import markdown_table, with_way
 from ssrl_brain.report.write import refuse_to_overwrite
 from ssrl_brain.system.files import read_json, write_json
 from ssrl_brain.system.folders import Output, check
@@ -110,6 +111,7 @@ def main(arguments):
                 logger.info("%s: %s", runner.name, why)
                 continue
             rows.append(runner.result())
+            with_way(rows, *chain.get("way", ()))
             if if_main_process():
                 write_json(
                     output / "metrics.json",

@@ -94,3 +94,25 @@ def with_figures(metrics):
     'b'
     """
     return next((name for name, x in metrics.items() if "lacks" not in x), None)
+
+
+def with_way(rows, first=None, last=None):
+    """Adds ``way_%``: how far a row's EER is from one row's to another's.
+
+    Only when both rows are there; a row that is better than the last has more
+    than 100.
+
+    Example
+    -------
+    >>> eers = {"untrained": 30.0, "ssrl": 16.0, "ceiling": 14.0}
+    >>> rows = [{"name": name, "eer": eer} for name, eer in eers.items()]
+    >>> with_way(rows, "untrained", "ceiling")
+    >>> [row["way_%"] for row in rows]
+    [0.0, 87.5, 100.0]
+    """
+    eers = {row["name"]: row["eer"] for row in rows if "eer" in row}
+    if first not in eers or last not in eers or eers[first] == eers[last]:
+        return
+    for row in rows:
+        gone = eers[first] - row["eer"]
+        row["way_%"] = round(100 * gone / (eers[first] - eers[last]), 1)

@@ -235,3 +235,25 @@ def test_a_model_of_the_hub_loads_from_its_folder(start, tmp_path):
     torch.testing.assert_close(
         theirs(wave, torch.ones(2)), ours(wave, torch.ones(2))
     )
+
+
+def test_validation_needs_no_more_than_its_own_list_names(run, start, tmp_path):
+    """Another list may have other speakers, as one to choose on does."""
+    lines = (start["data_folder"] / "trials.txt").read_text().splitlines()
+    one = lines[0].split()[1]
+    few = [line for line in lines if one in line]
+    rest = [line for line in lines if one not in line]
+    for name, found in {"few": few, "rest": rest}.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(found))
+    prepared = tmp_path / "prepared"
+    lists = [str(tmp_path / f"{name}.txt") for name in ("few", "rest")]
+    expected = run(
+        trial_lists=",".join(lists), prepared_folder=prepared, num_bootstraps=0
+    )
+    encoder = ExportedEncoder(start["encoder_folder"])
+    for name in ("few", "rest"):
+        validation = Validation(
+            prepared, start["data_folder"], 16000, trial_list=name
+        )
+        found = validation(encoder, "cpu")
+        assert {k: expected[name][k] for k in found} == pytest.approx(found)
