@@ -13,8 +13,9 @@ hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
-The table is also written to <output_folder>/metrics.json, and report.html
-beside it shows what the stages logged.
+The table is also written to <output_folder>/metrics.json, report.html beside
+it shows what the stages logged, and clusters.csv lists every file with its
+cluster.
 
 With --plan nothing is trained: data are prepared, a few real batches of each
 stage are run, and the plan says what would run, for how long and in how much
@@ -29,6 +30,7 @@ from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.chains import plan
+from ssrl_brain.chains.outcome import write_outcome
 from ssrl_brain.commands import command_line, label, report, train, verify
 from ssrl_brain.evaluation.tables import markdown_table
 from ssrl_brain.system.files import read_json, write_json
@@ -46,6 +48,8 @@ LABEL_METRICS = (
     "clusters_kept",
     "kept",  # utterances
 )
+
+PLANNED_CLUSTERS = 1000  # a suggested number is not known before
 
 
 def main(arguments):
@@ -84,7 +88,9 @@ def main(arguments):
             {"name": f"{name} (paper)", **row} for name, row in paper.items()
         ]
         print(markdown_table(rows + papers, title), flush=True)
+        told = write_outcome(output, runners[-1].folder, runners[-1].table_csv)
         report.main([str(output)])
+        print(told, flush=True)
     return rows
 
 
@@ -194,6 +200,12 @@ class Step:
                 output / step["labels"] / "clusters"
             )
 
+    @property
+    def table_csv(self):
+        """Utterances that it is trained on."""
+        default = Path(self.options["prepared_folder"]) / "train.csv"
+        return self.options.get("table_csv", default)
+
     def result(self):
         """Row of the table; from the disk if the step is finished."""
         done = read_json(self.folder / "done.json")
@@ -238,11 +250,10 @@ class Step:
             for number, (name, metrics) in enumerate(lists.items()):
                 suffix = f"_{name}" if number else ""
                 row |= {k + suffix: metrics[k] for k in VERIFICATION_METRICS}
-        if (self.folder / "labels").is_dir():  # made by the stage itself
-            labels = history[-1]
-        elif not self.clusters:
-            labels = {}
-        else:
+        labels = {}
+        if self.clusters:
+            if (self.folder / "labels").is_dir():  # made by the stage itself
+                own["given_labels"] = self.folder / "labels"
             labels = self.call(
                 label.main,
                 "hparams/pseudo_label.yaml",
@@ -258,7 +269,18 @@ class Step:
         """Command line of a script: the options that its YAML has."""
         keys = yaml_keys(yaml)
         options = {**self.options, **options}
+        if yaml == self.yaml:
+            options |= self.number_of_labels()
         arguments = [
             f"--{key}={value}" for key, value in options.items() if key in keys
         ]
         return [yaml, *self.overrides, *arguments, *self.run_options]
+
+    def number_of_labels(self):
+        """``num_clusters`` of the labels to learn from, where it is "auto"."""
+        if self.options.get("num_clusters") != "auto":
+            return {}
+        folder = Path(self.options.get("label_folder", ""))
+        source = read_json(folder / "source.json") or {}
+        # before there are any, to plan with
+        return {"num_clusters": source.get("num_clusters", PLANNED_CLUSTERS)}

@@ -85,11 +85,10 @@ def measure(command):
 def step_row(step, measured):
     """(row of the table, seconds) of a step that is still to be done."""
     training = measured["steps"] * (measured["seconds_per_step"] or 0)
-    clusters = step.clusters and not makes_labels(step)
-    hours = counted_hours(step, clusters)
+    hours = counted_hours(step, step.clusters)
     embedding = 3600 * hours / measured["speech_per_second"]
     clustering = 0.0
-    if clusters:
+    if step.clusters and not makes_labels(step):
         clustering = clustering_seconds(step, measured["emb_dim"])
     row = {
         "step": step.name,
@@ -108,7 +107,7 @@ def step_row(step, measured):
 
 
 def makes_labels(step):
-    """Whether the stage leaves labels of its own, so that none are clustered."""
+    """Whether the stage leaves labels of its own: nothing is clustered then."""
     return "exported_label_folder" in command_line.read_yaml(
         command_line.find(step.yaml)
     )
@@ -140,6 +139,8 @@ def rounds_seconds(cluster, number, emb_dim):
     Measured on a sample, of which k-means makes a single round.
     """
     options, rounds = dict(cluster.keywords), 1
+    if options["num_clusters"] == "auto":  # about as many are tried
+        options["num_clusters"], rounds = max(number // 10, 2), 10
     for key in ("num_iters", "num_restarts"):
         if key in options:
             rounds *= options[key]
