@@ -6,6 +6,7 @@ text that say how to go on.
 
 import csv
 import io
+
 import numpy as np
 
 from ssrl_brain.data.utterances import Utterances

@@ -76,4 +76,7 @@ def verification_row(name, metrics):
                 low, high = part["intervals"][key]
                 text += f" ({low:.3g} to {high:.3g})"
             row[title + suffix] = text
+    if "calibration" in metrics:
+        row["Cllr"] = float(metrics["calibration"]["cllr"])
+        row["minCllr"] = float(metrics["calibration"]["min_cllr"])
     return row
