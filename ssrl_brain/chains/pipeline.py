@@ -19,7 +19,7 @@ cluster.
 
 With --plan nothing is trained: data are prepared, a few real batches of each
 stage are run, and the plan says what would run, for how long and in how much
-memory.
+memory. With --no_audio the report holds no clips of utterances.
 """
 
 import os
@@ -58,7 +58,9 @@ def main(arguments):
     plan_only = "--plan" in arguments
     if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--plan measures one process: leave out torchrun")
-    arguments = [argument for argument in arguments if argument != "--plan"]
+    about_report = [x for x in arguments if x == "--no_audio"]
+    flags = ("--plan", "--no_audio")
+    arguments = [argument for argument in arguments if argument not in flags]
     chain_file, yamls, options, run_options = read_command_line(arguments)
     chain = YAML(typ="safe").load(Path(chain_file))
     chain["overrides"] = chain.get("overrides", []) + yamls
@@ -89,7 +91,7 @@ def main(arguments):
         ]
         print(markdown_table(rows + papers, title), flush=True)
         told = write_outcome(output, runners[-1].folder, runners[-1].table_csv)
-        report.main([str(output)])
+        report.main([str(output), *about_report])
         print(told, flush=True)
     return rows
 
