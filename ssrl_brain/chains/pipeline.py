@@ -145,7 +145,7 @@ def make_corpus(chain, folder, options):
     )
     return {
         "data_folder": str(folder / "voxceleb"),
-        "trial_lists": options.get("trial_lists", "veri_test.txt"),
+        "trial_lists": options.get("trial_lists", synthvox.TRIAL_LIST),
         "noise_folder": str(folder / "musan"),
         "rir_folder": str(folder / "RIRS_NOISES"),
     }

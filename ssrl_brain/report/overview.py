@@ -130,7 +130,9 @@ def data(chain):
         )
     prepared = read_json(chain.prepared / "prepared.json")
     counts, made_from = prepared["counts"], prepared["made_from"]
+    corpus = made_from.get("corpus", {})
     facts = [
+        *([key, str(value)] for key, value in corpus.items()),
         ["folder", str(made_from.get("data_folder", ""))],
         ["training utterances", shown_count(counts["train"])],
         ["hours of them", f"{counts['train hours']:.1f}"],

@@ -6,6 +6,7 @@ line, so that an interrupted run leaves the same log as an uninterrupted one.
 """
 
 import json
+import subprocess
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 from speechbrain.utils.logger import get_logger
 
+import ssrl_brain
 from ssrl_brain.system.files import write_text
 
 logger = get_logger(__name__)
@@ -33,7 +35,40 @@ def write_environment(folder):
         {f"{found.name}=={found.version}" for found in distributions()}
     )
     lines = [f"Python {sys.version}", f"CUDA {torch.version.cuda}", *packages]
+    if commit := package_commit():
+        lines.append(f"ssrl_brain commit {commit}")
     write_text(Path(folder) / "env.log", "".join(f"{x}\n" for x in lines))
+
+
+def package_commit():
+    """Commit that this package was checked out at, or None.
+
+    Example
+    -------
+    >>> commit = package_commit()
+    >>> commit is None or len(commit.split()[0]) >= 7
+    True
+    """
+    root = Path(ssrl_brain.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        told = [
+            subprocess.run(
+                ["git", "-C", str(root), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            ).stdout.strip()
+            for arguments in (
+                ("rev-parse", "--short", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no"),
+            )
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told[0] + (" with changes" if told[1] else "")
 
 
 def read_history(folder):

@@ -30,7 +30,7 @@ from ssrl_brain.data.prepare.corpus import (
     write_corpus,
 )
 from ssrl_brain.data.prepare.trials import find_trial_lists
-from ssrl_brain.system.files import atomic_folder, locked
+from ssrl_brain.system.files import atomic_folder, locked, read_json
 from ssrl_brain.system.process import run
 
 logger = get_logger(__name__)
@@ -112,6 +112,8 @@ def prepare(
         "noise": noise and fingerprint(noise),
         "rirs": rirs and fingerprint(rirs),
     }
+    if corpus := read_corpus(data_folder):
+        made_from["corpus"] = corpus
     if skip_missing_trials:  # matters only then
         made_from["skip_missing_trials"] = True
     if is_current(prepared_folder, made_from):
@@ -149,6 +151,39 @@ def prepare(
             )
             write_summary(partial, made_from, counts)
     logger.info(describe(counts))
+
+
+def read_corpus(data_folder):
+    """What a corpus says of itself in its ``corpus.json``; {} without one.
+
+    Arguments
+    ---------
+    data_folder : str
+        Perhaps with a ``corpus.json`` of "name", "language" (a code, or a
+        list of them) and "synthetic" (true where nobody was recorded).
+
+    Raises
+    ------
+    ValueError
+        If that file is not such an object.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> read_corpus(folder)
+    {}
+    >>> _ = (folder / "corpus.json").write_text('{"language": "de"}')
+    >>> read_corpus(folder)
+    {'language': 'de'}
+    """
+    found = read_json(pathlib.Path(data_folder) / "corpus.json") or {}
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{data_folder}/corpus.json must be an object with name, language "
+            "and synthetic, or be removed"
+        )
+    keys = ("name", "language", "synthetic")
+    return {key: found[key] for key in keys if key in found}
 
 
 def refuse_inside(prepared_folder, source):
