@@ -19,6 +19,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["ssrl_brain", "ssrl_brain.*"]),
+    package_data={"ssrl_brain": ["system/*.yaml"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "torch>=2.7.1,<2.12",

@@ -181,6 +181,9 @@ class SpeakerBrain(sb.Brain):
     def update_average(self, loss, avg_loss):
         """Of all ranks: neither logs nor schedules tell how many there are."""
         loss = mean_over_ranks(loss.to(self.device))
+        if if_main_process():
+            step = (self.epoch - 1) * len(self.train_sampler) + self.step
+            self.hparams.epoch_log.step(step, loss)
         return super().update_average(loss, avg_loss)
 
     def adjust_gradients(self):

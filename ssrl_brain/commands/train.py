@@ -18,12 +18,14 @@ Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
 epoch, in a temporary folder, and shows errors with their traceback.
 """
 
+import logging
 from pathlib import Path
 
 import speechbrain as sb
 from speechbrain.utils.distributed import run_on_main
 
 from ssrl_brain.commands import command_line
+from ssrl_brain.system.console import LOG_CONFIG
 from ssrl_brain.system.distributed import join_group
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.interrupt import after_the_step
@@ -46,7 +48,10 @@ def main(arguments):
     conditions.check(hparams, {"banks": now["banks"]})
     hparams["initialise"]()
     output = Path(hparams["output_folder"])
-    sb.create_experiment_directory(str(output), save_env_desc=False)
+    sb.create_experiment_directory(
+        str(output), save_env_desc=False, log_config=LOG_CONFIG
+    )
+    logging.captureWarnings(True)
     run_on_main(write_environment, args=[output])
     run_on_main(
         write_text,

@@ -117,7 +117,7 @@ def prepare(
     if skip_missing_trials:  # matters only then
         made_from["skip_missing_trials"] = True
     if is_current(prepared_folder, made_from):
-        logger.info(f"{prepared_folder} is up to date")
+        logger.debug(f"{prepared_folder} is up to date")
         return
     check = functools.partial(
         check_entries,
