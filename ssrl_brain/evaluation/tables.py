@@ -41,6 +41,19 @@ def markdown_table(rows, title=""):
     return "\n".join(lines)
 
 
+def with_interval(value, interval=None):
+    """A figure with no more digits than its interval bears.
+
+    Example
+    -------
+    >>> with_interval(13.888, [10.6, 16.9]), with_interval(2.9433, [2.93, 2.96])
+    ('13.9', '2.943')
+    """
+    if interval and interval[1] - interval[0] < 0.02 * abs(value):
+        return f"{value:.4g}"
+    return f"{value:.3g}"
+
+
 FIGURES = {
     "eer": "EER %",
     "min_dcf_0.05": "minDCF(0.05)",
@@ -77,11 +90,14 @@ def verification_row(name, metrics):
             if key not in part:
                 row[title + suffix] = f"no {part['lacks']}"
                 continue
-            text = f"{part[key]:.4g}"
-            if key in part["intervals"]:
-                low, high = part["intervals"][key]
-                text += f" ({low:.3g} to {high:.3g})"
+            interval = part["intervals"].get(key)
+            text = with_interval(part[key], interval)
+            if interval:
+                text += f" ({interval[0]:.3g} to {interval[1]:.3g})"
             row[title + suffix] = text
+    if "calibration" in metrics:
+        row["Cllr"] = float(metrics["calibration"]["cllr"])
+        row["minCllr"] = float(metrics["calibration"]["min_cllr"])
     return row
 
 
