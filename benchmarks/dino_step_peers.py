@@ -11,14 +11,19 @@ The same work in each: ECAPA-TDNN C=512, head 2048-2048-256-65,536, student on
 centre and EMA, by the toolkit's own modules in the order of its training
 loop. WeSpeaker makes its features in the data loader, outside of this time;
 sslsv's (here with 80 bands) and ours are made inside. Each toolkit runs in a
-process of its own, in turns. Ours keeps freed memory, as its train.py does.
+process of its own, in turns. All keep freed memory, as our train.py does.
+
+With `--precision=bf16` forward pass and loss of each are inside of autocast,
+as they are in the loops of all three when mixed precision is asked for.
 """
 
 import argparse
 import importlib
+import itertools
 import statistics
 import subprocess
 import sys
+import time
 import types
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -58,7 +63,12 @@ def sgd(parameters):
     return torch.optim.SGD(parameters, lr=0.2, momentum=0.9, weight_decay=5e-5)
 
 
-def wespeaker_step(folder, batch_size):
+def autocast(precision):
+    """Around a forward pass and its loss."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+
+
+def wespeaker_step(folder, batch_size, precision):
     """One iteration of wespeaker/ssl/utils/dino_executor.py."""
     ecapa = import_from(folder, "wespeaker", "models.ecapa_tdnn")
     dino = import_from(folder, "wespeaker", "ssl.models.dino_wrapper")
@@ -87,7 +97,8 @@ def wespeaker_step(folder, batch_size):
     short = torch.randn(4 * batch_size, 200, 80)
 
     def step():
-        loss = model(short, long, 1)
+        with autocast(precision):
+            loss = model(short, long, 1)
         loss.item()
         optimizer.zero_grad()
         loss.backward()
@@ -99,7 +110,7 @@ def wespeaker_step(folder, batch_size):
     return step
 
 
-def sslsv_step(folder, batch_size):
+def sslsv_step(folder, batch_size, precision):
     """One iteration of sslsv/trainer/Trainer.py."""
     dino = import_from(folder, "sslsv", "methods.DINO.DINO")
     ecapa = import_from(folder, "sslsv", "encoders.ECAPATDNN")
@@ -114,14 +125,15 @@ def sslsv_step(folder, batch_size):
     short = torch.randn(4 * batch_size, 32000)
 
     def step():
-        teacher = method.head_momentum(method.encoder_momentum(long))
-        student = torch.cat(
-            [
-                method.head(method.encoder(long)),
-                method.head(method.encoder(short)),
-            ]
-        )
-        loss, _ = method.loss_fn(student, teacher)
+        with autocast(precision):
+            teacher = method.head_momentum(method.encoder_momentum(long))
+            student = torch.cat(
+                [
+                    method.head(method.encoder(long)),
+                    method.head(method.encoder(short)),
+                ]
+            )
+            loss, _ = method.loss_fn(student, teacher)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         method.on_after_backward()
@@ -132,10 +144,9 @@ def sslsv_step(folder, batch_size):
     return step
 
 
-def our_step(folder, batch_size):
+def our_step(folder, batch_size, precision):
     """As in dino_step.py."""
-    keep_freed_memory()  # as train.py does
-    brain = make_brain(NUM_PROTOTYPES, "cpu")
+    brain = make_brain(NUM_PROTOTYPES, "cpu", precision)
     batch = make_batch(batch_size)
 
     def step():
@@ -160,26 +171,39 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--wespeaker", help="folder of its repository")
     parser.add_argument("--sslsv", help="folder of its repository")
+    parser.add_argument(
+        "--precision", default="fp32,bf16", help="or one of them"
+    )
     parser.add_argument("--only", choices=STEPS, help="in this process")
     options = parser.parse_args()
     if options.only is None:
         folders = {"ssrl_brain": ".", **vars(options)}
-        for _ in range(options.rounds):
-            for name in STEPS:
-                if folders[name]:
-                    command = [sys.executable, *sys.argv, f"--only={name}"]
-                    subprocess.run(command, check=True)
+        names = [name for name in STEPS if folders[name]]
+        turns = itertools.product(
+            range(options.rounds), options.precision.split(","), names
+        )
+        for _, precision, name in turns:
+            own = [f"--only={name}", f"--precision={precision}"]
+            command = [sys.executable, *sys.argv, *own]
+            subprocess.run(command, check=True)
         return
+    keep_freed_memory()
     step = STEPS[options.only](
-        vars(options).get(options.only), options.batch_size
+        vars(options).get(options.only), options.batch_size, options.precision
     )
-    times = seconds_each(step, warmup=2, repeats=options.repeats)
+    times, cpu = [], []
+    for _ in range(options.repeats + 2):  # two to warm up
+        started = time.process_time()
+        times += seconds_each(step, warmup=0, repeats=1)
+        cpu.append(time.process_time() - started)
     report(
         "dino_step_peers",
         toolkit=options.only,
+        precision=options.precision,
         batch_size=options.batch_size,
-        seconds=round(statistics.median(times), 3),
-        seconds_min=round(min(times), 3),
+        seconds=round(statistics.median(times[2:]), 3),
+        seconds_min=round(min(times[2:]), 3),
+        cpu_seconds=round(statistics.median(cpu[2:]), 3),
     )
 
 

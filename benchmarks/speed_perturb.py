@@ -41,7 +41,9 @@ def make_data(folder, prob):
         np.zeros(NUM_UTTERANCES),
     )
     tempo = Sometimes(prob, [0.9, 1.1], otherwise=1)
-    views = [View(2, 4.0, tempo=tempo), View(4, 2.0, tempo=tempo)]
+    views = [
+        View(n, s, spread=True, tempo=tempo) for n, s in ((2, 4.0), (4, 2.0))
+    ]
     pitch = Sometimes(prob, [-200, 200], otherwise=0)
     return CropDataset(table, folder, views, 0, RATE, pitch=pitch)
 

@@ -72,6 +72,7 @@ TINY = {
     "student_seconds": 0.4,
     "teacher_seconds": 0.6,
     "num_clusters": 7,
+    "positive_clusters": 7,
     "label_fraction": 0.75,
     "ordinary_epochs": 1,
     "cluster_every": 1,

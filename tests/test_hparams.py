@@ -102,3 +102,21 @@ def test_pitch_and_tempo_reach_the_data(stage, tmp_path):
         tempo = view.tempo
         assert (tempo.prob, tempo.values) == (0.25, [0.9, 1.1])
         assert tempo.otherwise == 1
+
+
+def test_a_share_of_the_corpus_reaches_the_data(start, command, tmp_path):
+    """24 utterances; half of them, and those of half of the speakers."""
+    path = ROOT / "hparams/dino.yaml"
+    speakers = (
+        "!name:ssrl_brain.evaluation.speakers.share_of_speakers {speakers_csv: "
+        "!ref <prepared_folder>/speakers.csv, fraction: 0.5, seed: 3}"
+    )
+    for options in ({"train_share": 0.5}, {"subset": speakers}, {}):
+        line = command(
+            "dino.yaml",
+            **{**start, "encoder_folder": "null", **options},
+            output_folder=tmp_path,
+        )
+        _, _, overrides = command_line.parse(line)
+        data = command_line.load(str(path), overrides)["make_train_set"]()
+        assert len(data) == (12 if options else 24)

@@ -29,10 +29,11 @@ class ClusterAwareDINOBrain(DINOBrain):
                 "of dataloader_options"
             )
         size = len(self.train_set)
-        if self.hparams.num_clusters > size:  # told now, not in 90 epochs
+        number = self.hparams.positive_clusters
+        if number > size:  # told now, not in 90 epochs
             raise ValueError(
-                f"--num_clusters={self.hparams.num_clusters} is larger than "
-                f"the number of utterances ({size}): lower it"
+                f"--positive_clusters={number} is larger than the number of "
+                f"utterances ({size}): lower it"
             )
         # read by the processes that cut the crops, hence on the CPU
         self.remember("positives", ClusterPositives(size), "cpu")

@@ -11,6 +11,7 @@ from ssrl_brain.handover.label_folder import (
     read_pseudo_labels,
     write_pseudo_labels,
 )
+from ssrl_brain.losses.margin import cross_entropy
 from ssrl_brain.networks import ema
 from ssrl_brain.noisy_labels.gmm import (
     clean_probability,
@@ -100,7 +101,7 @@ class SSRLBrain(SpeakerBrain):
         self.label_queue.enqueue(*gather_rows(index, labels))
 
         corrected = self.label_queue.label[index].long()
-        teacher_loss = -log_probs.gather(1, corrected[:, None]).squeeze(1)
+        teacher_loss = cross_entropy(log_probs, corrected)
         self.loss_memory.write(*gather_rows(index, teacher_loss))
 
     @property

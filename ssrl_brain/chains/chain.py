@@ -1,21 +1,23 @@
-"""A chain's YAML: read, and looked at as a whole before anything runs."""
-
-from pathlib import Path
-
-from ruamel.yaml import YAML
+"""A chain's YAML, looked at as a whole before anything runs."""
 
 from ssrl_brain.commands import command_line, keys
 
 CHAIN = {
     "name",
+    "inherit",
     "title",
     "steps",
     "corpus",
     "overrides",
+    "base_overrides",
     "options",
     "needs",
     "logged",
     "cluster",
+    "encoder",
+    "labels",
+    "paper",
+    "way",
 }
 STEP = {
     "name",
@@ -26,41 +28,52 @@ STEP = {
     "options",
     "fixed",
     "paper",
+    "needs_speakers",
 }
 SCRIPTS = ("hparams/pseudo_label.yaml", "hparams/verify.yaml")
 NO_KEY = "is not a key of any stage"
 
 
-def read_chain(path):
-    """A chain as plain values.
+def check_form(path, chain):
+    """Refuses what is no chain, or no part of one.
 
     Arguments
     ---------
     path : str
-
-    Returns
-    -------
-    dict
+    chain : dict
+        As its file has it, without what it inherits.
 
     Raises
     ------
     ValueError
-        In one line: what is no chain about it.
+        In one line.
     """
-    chain = YAML(typ="safe").load(Path(path))
     if not isinstance(chain, dict):
         raise ValueError(f"{path} must hold lines of `key: value`")
-    check_part(path, chain, CHAIN, ("name", "steps"))
-    steps = chain["steps"]
-    if not isinstance(steps, list) or not steps:
+    check_part(path, chain, CHAIN, ())
+    steps = chain.get("steps", [])
+    if not isinstance(steps, list):
         raise ValueError(f"{path}: steps must be a list of steps")
     for number, step in enumerate(steps, start=1):
         where = f"{path}, step {number}"
         if not isinstance(step, dict):
             raise ValueError(f"{where} must hold lines of `key: value`")
         check_part(where, step, STEP, ("name", "train"))
-    check_sources(path, steps)
-    return chain
+    names = [step["name"] for step in steps]
+    twins = [name for name in names if names.count(name) > 1]
+    if twins:
+        raise ValueError(f"{path}: two steps have the name {twins[0]}")
+
+
+def check_whole(path, chain):
+    """Refuses a chain that lacks something, with what it inherits."""
+    check_part(path, chain, CHAIN, ("name", "steps"))
+    if not chain["steps"]:
+        raise ValueError(f"{path}: steps must be a list of steps")
+    check_sources(path, chain["steps"])
+    names = [step["name"] for step in chain["steps"]]
+    where = f"in way of {path}: no step"
+    keys.refuse_unknown(chain.get("way", ()), names, where)
 
 
 def check_part(where, part, known, needed):
@@ -86,6 +99,7 @@ def check_part(where, part, known, needed):
         ("overrides", list, "[file.yaml]"),
         ("needs", list, "[key]"),
         ("logged", list, "[name]"),
+        ("way", list, "[step, step]"),
     ):
         if not isinstance(part.get(key, kind()), kind):
             raise ValueError(f"{where}: {key} must be like {like}")
@@ -95,10 +109,8 @@ def check_sources(path, steps):
     """Refuses a step that starts from one that does not come before it."""
     earlier = []
     for step in steps:
-        if step["name"] in earlier:
-            raise ValueError(f"{path}: two steps have the name {step['name']}")
         for kind in ("encoder", "labels"):
-            source = str(step.get(kind, "/"))
+            source = str(step.get(kind) or "/")
             if "/" not in source:  # else a folder elsewhere
                 where = f"of step {step['name']} ({kind}) is no earlier step"
                 try:

@@ -6,19 +6,24 @@
         --rir_folder=/data/RIRS_NOISES --output_folder=results/ssrl
 
 A chain names its steps, the YAML of each, and which step's encoder or labels
-it starts from. Finished steps are skipped, an interrupted one goes on where
-it stopped. Any --key=value is handed to every stage that has this key, and
+it starts from. Before anything runs, every step is built at full size without
+weights, to see that it fits those that start from it. Finished steps are
+skipped, an interrupted one goes on where it stopped. Any --key=value is handed to every stage that has this key, and
 wins over the chain's own options; so does a second YAML, for instance
 hparams/mini.yaml.
 Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
-The table is also written to <output_folder>/metrics.json, and report.html
-beside it shows what the stages logged.
+A step with `needs_speakers: True` is left out where true speakers are not
+known or there are no trials; `way: [untrained, ceiling]` tells in `way_%` how
+far each EER is from that of the one step to that of the other.
+The table is also written to <output_folder>/metrics.json, report.html beside
+it shows what the stages logged, and clusters.csv lists every file with its
+cluster.
 
 With --plan nothing is trained: data are prepared, a few real batches of each
 stage are run, and the plan says what would run, for how long and in how much
-memory.
+memory. With --no_audio the report holds no clips of utterances.
 """
 
 import contextlib
@@ -30,9 +35,12 @@ from pathlib import Path
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.chains import plan
-from ssrl_brain.chains.chain import SCRIPTS, check_keys, read_chain
+from ssrl_brain.chains import chain_file, plan
+from ssrl_brain.chains.chain import SCRIPTS, check_keys
+from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.chains.listing import listing
+from ssrl_brain.chains.outcome import write_outcome
+from ssrl_brain.chains.rehearsal import rehearse
 from ssrl_brain.commands import (
     claims,
     command_line,
@@ -43,7 +51,7 @@ from ssrl_brain.commands import (
     values,
     verify,
 )
-from ssrl_brain.evaluation.tables import markdown_table
+from ssrl_brain.evaluation.tables import markdown_table, with_way
 from ssrl_brain.report.write import refuse_to_overwrite
 from ssrl_brain.system.files import read_json, write_json
 from ssrl_brain.system.folders import Output, check
@@ -62,6 +70,8 @@ LABEL_METRICS = (
     "kept",  # utterances
 )
 
+PLANNED_CLUSTERS = 1000  # a suggested number is not known before
+
 
 def main(arguments):
     """Runs the chain; returns the rows of the table."""
@@ -69,25 +79,29 @@ def main(arguments):
     plan_only = "--plan" in arguments
     if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--plan measures one process: leave out torchrun")
-    arguments = [argument for argument in arguments if argument != "--plan"]
-    chain_file, yamls, options, run_options = read_command_line(arguments)
-    chain = read_chain(chain_file)
+    about_report = [x for x in arguments if x == "--no_audio"]
+    flags = ("--plan", "--no_audio")
+    arguments = [argument for argument in arguments if argument not in flags]
+    path, yamls, options, run_options = read_command_line(arguments)
+    chain = read_chain(path)
     chain["overrides"] = chain.get("overrides", []) + yamls
     output = options.pop("output_folder", f"results/{chain['name']}")
     output = Path(values.expanded("output_folder", output))
     given = dict(options)
-    check_keys(chain_file, chain, options)
+    check_keys(path, chain, options)
     if "data_folder" not in options:
         options |= corpus_options(chain, output / "corpus", options)
     title = chain.get("title", "")
-    paper = {s["name"]: s["paper"] for s in chain["steps"] if "paper" in s}
+    steps = chain["steps"]
+    paper = {s["name"]: s["paper"] for s in steps if "paper" in s}
+    paper |= chain.get("paper", {})
     runners = [
-        Step(step, chain, output, options, run_options)
-        for step in chain["steps"]
+        Step(step, chain, output, options, run_options) for step in steps
     ]
     for runner in runners:
         runner.check()
     outputs = check_folders(output, given, runners)
+    rehearse(runners)
     with contextlib.ExitStack() as held:
         if not plan_only:
             run_on_main(claims.take, args=[held, outputs])
@@ -98,7 +112,12 @@ def main(arguments):
             return []
         rows = []
         for runner in runners:
+            if runner.lacks_speakers():
+                why = "left out, needs speakers and trials"
+                logger.info("%s: %s", runner.name, why)
+                continue
             rows.append(runner.result())
+            with_way(rows, *chain.get("way", ()))
             if if_main_process():
                 write_json(
                     output / "metrics.json",
@@ -109,7 +128,10 @@ def main(arguments):
             {"name": f"{name} (paper)", **row} for name, row in paper.items()
         ]
         print(markdown_table(rows + papers, title), flush=True)
-        report.main([str(output)])
+        last = [step for step in runners if not step.needs_speakers][-1]
+        told = write_outcome(output, last.folder, last.table_csv)
+        report.main([str(output), *about_report])
+        print(told, flush=True)
     return rows
 
 
@@ -157,7 +179,7 @@ def corpus_options(chain, folder, options):
         raise ValueError("give --data_folder=/path/to/voxceleb")
     return {
         "data_folder": str(folder / "voxceleb"),
-        "trial_lists": options.get("trial_lists", "veri_test.txt"),
+        "trial_lists": options.get("trial_lists", "synthetic_trials.txt"),
         "noise_folder": str(folder / "musan"),
         "rir_folder": str(folder / "RIRS_NOISES"),
     }
@@ -202,30 +224,53 @@ class Step:
         self.name = step["name"]
         self.yaml = step["train"]
         self.overrides = [
+            *chain.get("base_overrides", []),
             *step.get("overrides", []),
             *chain.get("overrides", []),
         ]
         self.clusters = chain.get("cluster", True)
         self.logged = chain.get("logged", [])
         self.stages = sorted({step["train"] for step in chain["steps"]})
+        self.needs_speakers = step.get("needs_speakers", False)
         self.output = output
         self.folder = output / self.name
         self.run_options = run_options
+        encoder, labels = (
+            chain_file.source_of(step, chain, what)
+            for what in ("encoder", "labels")
+        )
+        sources = {}
+        if encoder:
+            sources["encoder_folder"] = str(output / encoder / "export")
+        if labels:
+            sources["label_folder"] = str(
+                chain_file.label_folder(labels, chain, output)
+            )
         self.options = {
             "prepared_folder": str(output / "prepared"),
             **chain.get("options", {}),
             **step.get("options", {}),
             **options,
+            **sources,
             **step.get("fixed", {}),
         }
-        if "encoder" in step:
-            self.options["encoder_folder"] = str(
-                output / step["encoder"] / "export"
-            )
-        if "labels" in step:
-            self.options["label_folder"] = str(
-                output / step["labels"] / "clusters"
-            )
+
+    def lacks_speakers(self):
+        """Whether it needs true speakers of data that have none, or no trials.
+
+        To be asked when an earlier step has prepared the data.
+        """
+        folder = Path(self.options["prepared_folder"])
+        known = (folder / "speakers.csv").is_file()
+        known = known or bool(self.options.get("speakers_csv"))
+        known = known and bool(self.options.get("trial_lists"))
+        return self.needs_speakers and not known
+
+    @property
+    def table_csv(self):
+        """Utterances that it is trained on."""
+        default = Path(self.options["prepared_folder"]) / "train.csv"
+        return self.options.get("table_csv", default)
 
     def result(self):
         """Row of the table; from the disk if the step is finished."""
@@ -262,7 +307,7 @@ class Step:
         own = {"encoder_folder": self.folder / "export"}
         trained = ["export/hyperparams.yaml", "export/embedding_model.ckpt"]
         labels = ["pseudo_labels.csv", "centroids.npy", "source.json"]
-        if plan.makes_labels(self):
+        if chain_file.makes_labels(self.yaml):
             trained += [f"labels/{name}" for name in labels]
         options = {"output_folder": self.folder}
         yield self.train, train, self.yaml, options, trained
@@ -270,9 +315,11 @@ class Step:
             yaml = "hparams/verify.yaml"
             options = {**own, "output_folder": self.folder / "verify"}
             yield self.verify, verify, yaml, options, ["verify/metrics.json"]
-        if self.clusters and not plan.makes_labels(self):
+        if self.clusters:
             yaml = "hparams/pseudo_label.yaml"
             options = {**own, "label_folder": self.folder / "clusters"}
+            if chain_file.makes_labels(self.yaml):
+                options["given_labels"] = self.folder / "labels"
             files = [f"clusters/{name}" for name in labels]
             yield self.cluster, label, yaml, options, files
 
@@ -302,7 +349,7 @@ class Step:
         for make, script, yaml, options, files in self.parts():
             if done is None or self.is_missing(files):
                 row |= make(self.call(script.main, yaml, options))
-        if plan.makes_labels(self):
+        if chain_file.makes_labels(self.yaml) and not self.clusters:
             row |= self.cluster(read_history(self.folder)[-1])
         return row
 
@@ -346,6 +393,8 @@ class Step:
         """Command line of a script: the options that its YAML has."""
         known = keys.keys_of(yaml)
         options = {**self.options, **options}
+        if yaml == self.yaml:
+            options |= self.number_of_labels()
         arguments = [
             f"--{key}={'' if value is None else value}"
             for key, value in options.items()
@@ -353,3 +402,12 @@ class Step:
         ]
         others = f"--{command_line.OTHER_STAGES}={','.join(self.stages)}"
         return [yaml, *self.overrides, *arguments, others, *self.run_options]
+
+    def number_of_labels(self):
+        """``num_clusters`` of the labels to learn from, where it is "auto"."""
+        if self.options.get("num_clusters") != "auto":
+            return {}
+        folder = Path(self.options.get("label_folder", ""))
+        source = read_json(folder / "source.json") or {}
+        # before there are any, to plan with
+        return {"num_clusters": source.get("num_clusters", PLANNED_CLUSTERS)}

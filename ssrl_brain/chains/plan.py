@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from ssrl_brain.commands import command_line, keys
+from ssrl_brain.chains.chain_file import makes_labels
+from ssrl_brain.commands import command_line
 from ssrl_brain.data.preparation import read_summary
 from ssrl_brain.data.prepare.auto import describe
 from ssrl_brain.evaluation.tables import markdown_table
@@ -42,6 +43,10 @@ def plan(steps):
     for step, dropped in zip(steps, [0.0, *drops], strict=False):
         if (step.folder / "done.json").is_file() and not step.missing():
             rows.append({"step": step.name, "YAML": "finished before"})
+            continue
+        if step.lacks_speakers():
+            left_out = "left out: needs speakers and trials"
+            rows.append({"step": step.name, "YAML": left_out})
             continue
         uses_labels = "label_folder" in step.options
         command = tuple(
@@ -115,8 +120,8 @@ def reason(result):
 def step_row(step, measured):
     """(row of the table, seconds) of a step that is still to be done."""
     training = measured["steps"] * (measured["seconds_per_step"] or 0)
-    clusters = step.clusters and not makes_labels(step)
-    hours = counted_hours(step, clusters)
+    clusters = step.clusters and not makes_labels(step.yaml)
+    hours = counted_hours(step, step.clusters)
     embedding = 3600 * hours / measured["speech_per_second"]
     clustering = 0.0
     if clusters:
@@ -135,11 +140,6 @@ def step_row(step, measured):
         "memory GB": measured["memory_gb"],
     }
     return row, training + embedding + clustering
-
-
-def makes_labels(step):
-    """Whether the stage leaves labels of its own, so that none are clustered."""
-    return "exported_label_folder" in keys.keys_of(step.yaml)
 
 
 def counted_hours(step, clusters):
@@ -168,6 +168,8 @@ def rounds_seconds(cluster, number, emb_dim):
     Measured on a sample, of which k-means makes a single round.
     """
     options, rounds = dict(cluster.keywords), 1
+    if options["num_clusters"] == "auto":  # about as many are tried
+        options["num_clusters"], rounds = max(number // 10, 2), 10
     for key in ("num_iters", "num_restarts"):
         if key in options:
             rounds *= options[key]

@@ -176,9 +176,15 @@ def load(hparams_file, overrides):
     -------
     dict
     """
-    tree = merged(hparams_file, overrides)
+    with errors_of(hparams_file):
+        return load_hyperpyyaml(as_text(merged(hparams_file, overrides)))
+
+
+@contextlib.contextmanager
+def errors_of(hparams_file):
+    """What is wrong with a HyperPyYAML file, in one line that names it."""
     try:
-        return load_hyperpyyaml(as_text(tree))
+        yield
     except pydoc.ErrorDuringImport as error:  # an optional package
         message = " ".join(str(error.value).split())
         raise ValueError(f"{hparams_file}, overridden: {message}") from error

@@ -6,9 +6,12 @@
 
 Keys and defaults: hparams/pseudo_label.yaml. The label folder holds
 embeddings.npy, centroids.npy, pseudo_labels.csv and source.json; it is either
-whole or absent.
+whole or absent. With --num_clusters=auto the embeddings suggest a number; with
+--given_labels=<label folder> nothing is clustered, and the labels of that
+folder get the distances that they have with this encoder.
 """
 
+import functools
 import time
 from functools import partial
 
@@ -16,13 +19,17 @@ import numpy as np
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.clustering.kmeans import cluster_sessions
+from ssrl_brain.clustering.kmeans import cluster_sessions, clusters_of_labels
 from ssrl_brain.clustering.purify import purify
+from ssrl_brain.clustering.suggest import SuggestedClusters
 from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
-from ssrl_brain.handover.label_folder import write_pseudo_labels
+from ssrl_brain.handover.label_folder import (
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
 from ssrl_brain.system.distributed import join_group, on_first_rank
 
 logger = get_logger(__name__)
@@ -31,7 +38,7 @@ WRITTEN = {"label_folder": "labels", "prepared_folder": "prepared"}
 
 
 def main(arguments):
-    """Writes the label folder; returns its metrics, {} without speakers."""
+    """Writes the label folder; returns its metrics, few without speakers."""
     print_help(arguments, __doc__, "hparams/pseudo_label.yaml")
     hparams_file, run_options, overrides = command_line.parse(
         arguments, "hparams/pseudo_label.yaml", NEEDED
@@ -46,7 +53,15 @@ def label(hparams_file, run_options, overrides, held):
     hparams = command_line.load(hparams_file, overrides)
     on_first_rank(partial(hparams["prepare"], hold=held))
     table = Utterances.from_csv(hparams["table_csv"])
-    check_num_clusters(hparams, table)
+    if hparams["given_labels"]:
+        hparams["cluster"] = of_given_labels(hparams["given_labels"], table)
+        hparams["session_means"] = False
+    elif hparams["num_clusters"] == "auto":
+        hparams["cluster"] = SuggestedClusters(
+            hparams["cluster"], hparams["suggest"]
+        )
+    else:
+        check_num_clusters(hparams, table)
     encoder = ExportedEncoder(
         hparams["encoder_folder"],
         run_options.device,
@@ -76,6 +91,7 @@ def label(hparams_file, run_options, overrides, held):
             source={
                 **{key: hparams[key] for key in OPTIONS_KEPT},
                 "encoder": encoder.fingerprint(),
+                "suggestion": suggestion(hparams["cluster"]),
                 "metrics": metrics,
             },
         )
@@ -84,6 +100,18 @@ def label(hparams_file, run_options, overrides, held):
 
 NEEDED = ("cluster", "encoder_folder", "label_folder", "label_metrics")
 OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
+
+
+def of_given_labels(folder, table):
+    """A clustering of embeddings into the labels of a label folder."""
+    labels = read_pseudo_labels(folder, table).labels
+    return functools.partial(clusters_of_labels, labels=labels)
+
+
+def suggestion(cluster):
+    """What a number of clusters was suggested from, as plain values."""
+    found = getattr(cluster, "suggestion", None)
+    return found and found._asdict()
 
 
 def check_num_clusters(hparams, table):
@@ -123,7 +151,8 @@ def labels_of(embeddings, table, hparams):
 
 def quality(labels, keep, table, hparams):
     """Metrics of all labels, and of those kept where some are dropped."""
-    metrics = hparams["label_metrics"](table, labels)
+    metrics = {"clusters": len(np.unique(labels))}
+    metrics |= hparams["label_metrics"](table, labels)
     if keep.all():
         return metrics
     kept = {"clusters": len(np.unique(labels[keep]))}

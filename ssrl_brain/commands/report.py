@@ -5,7 +5,9 @@
 
 Works on what is there: a run may be half-finished, without trial lists or
 without known speakers. Several folders are compared by their EER over
-training time. By default the file is report.html in the first folder.
+training time. By default the file is report.html in the first folder. It holds short
+clips of some utterances, so that clusters can be listened to: --no_audio leaves
+the voices out.
 """
 
 import argparse
@@ -24,8 +26,11 @@ def main(arguments):
         "folder", nargs="+", type=expanduser, help="of a chain or a run"
     )
     parser.add_argument("--output", type=expanduser, help="file to write")
+    parser.add_argument(
+        "--no_audio", action="store_true", help="no clips of utterances"
+    )
     parser.add_argument("--debug", action="store_true", help="full traceback")
     given = parser.parse_args(arguments)
-    path = write_report(given.folder, given.output)
+    path = write_report(given.folder, given.output, not given.no_audio)
     print(f"Report: {path}")
     return path

@@ -20,13 +20,17 @@ from ssrl_brain.data.bank import AudioBank
 logger = get_logger(__name__)
 
 
+# What a kind of noise adds: (clips of the bank, fewest, most).
+NOISE_KINDS = {
+    "ambient": [("ambient", 1, 1)],
+    "music": [("music", 1, 1)],
+    "television": [("music", 1, 1), ("speech", 1, 1)],
+    "babble": [("speech", 3, 8)],
+}
+
+
 class NoiseReverb:
     """Draws noise and reverberation for one crop.
-
-    Kinds of noise: ambient, music, television (one music and one speech
-    clip), babble (three to eight speech clips), equally likely as far as the
-    bank has what they need (iterative framework, 3.2; cluster-aware DINO, V-C;
-    SSRL, IV-B, names all but television).
 
     Arguments
     ---------
@@ -42,6 +46,10 @@ class NoiseReverb:
     rir_seconds : float
         Rooms are cut to this length.
     sample_rate : int
+    noise_kinds : list of str
+        What "noise" can be, equally likely as far as the bank has what it
+        needs: "ambient", "music", "television" (one music and one speech
+        clip) and "babble" (three to eight speech clips).
 
     Returns
     -------
@@ -59,6 +67,7 @@ class NoiseReverb:
         snr=(0.0, 20.0),
         rir_seconds=0.8,
         sample_rate=16000,
+        noise_kinds=tuple(NOISE_KINDS),
     ):
         unknown = set(choices) - {"noise", "reverb", "both"}
         if unknown or not 0 <= prob <= 1:
@@ -66,6 +75,12 @@ class NoiseReverb:
                 "augmentation: prob must lie in [0, 1] and choices among "
                 f"noise, reverb, both; got {prob} and {list(choices)}"
             )
+        if set(noise_kinds) - set(NOISE_KINDS) or not noise_kinds:
+            raise ValueError(
+                f"noise_kinds must be among {', '.join(NOISE_KINDS)}, got "
+                f"{list(noise_kinds)}"
+            )
+        self.kinds = tuple(noise_kinds)
         self.noise_folder = noise_folder
         self.rir_folder = rir_folder
         self.prob = prob
@@ -86,10 +101,11 @@ class NoiseReverb:
     @functools.cached_property
     def choices(self):
         """What can be drawn from the banks that there are."""
+        silent = self.noises is None or not self.noise_kinds
         possible = [
             choice
             for choice in self.requested
-            if not (choice in ("noise", "both") and self.noises is None)
+            if not (choice in ("noise", "both") and silent)
             and not (choice in ("reverb", "both") and self.rirs is None)
         ]
         if len(possible) < len(self.requested):
@@ -103,16 +119,10 @@ class NoiseReverb:
 
     @functools.cached_property
     def noise_kinds(self):
-        """Each kind with the clips it adds: (clips, fewest, most) groups."""
-        ambient, music, speech = (
-            self.noises.indices_of(kind)
-            for kind in ("ambient", "music", "speech")
-        )
+        """Each kind that can be had, with the clips that it adds."""
         kinds = [
-            [(ambient, 1, 1)],
-            [(music, 1, 1)],
-            [(music, 1, 1), (speech, 1, 1)],
-            [(speech, 3, 8)],
+            [(self.noises.indices_of(name), *most) for name, *most in parts]
+            for parts in (NOISE_KINDS[kind] for kind in self.kinds)
         ]
         return [k for k in kinds if all(len(clips) for clips, _, _ in k)]
 

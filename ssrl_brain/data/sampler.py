@@ -23,6 +23,42 @@ def random_generator(purpose, *key):
     )
 
 
+def share_of_utterances(table, fraction, seed):
+    """Some utterances to train on, drawn at random (DINO study, 5.4).
+
+    With one seed, a smaller share is part of every larger one.
+
+    Arguments
+    ---------
+    table : Utterances
+        Anything of a length.
+    fraction : float
+        Above 0 and up to 1.
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray
+        (M,) rows, in ascending order; all of them for a fraction of 1.
+
+    Raises
+    ------
+    ValueError
+        For another fraction.
+
+    Example
+    -------
+    >>> share_of_utterances("abcdefgh", fraction=0.5, seed=0)
+    array([0, 2, 3, 4])
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(
+            f"--train_share={fraction} must lie above 0 and up to 1"
+        )
+    order = random_generator("share", seed).permutation(len(table))
+    return np.sort(order[: max(round(fraction * len(table)), 1)])
+
+
 class Key(NamedTuple):
     """One draw of one utterance; all randomness of a row derives from it."""
 

@@ -15,19 +15,21 @@ from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.system.workers import hand_over
 
 
-def crop_starts(total, length, num, generator, spread=True):
+def crop_starts(total, lengths, generator, spread=True):
     """Where crops begin; they overlap as little as the utterance allows.
 
     Crops that fit side by side never overlap, and the spare samples are
-    shared out at random among the gaps. Otherwise they are spaced evenly from
-    the first to the last sample. The order of the crops is random.
+    shared out at random among the gaps. Otherwise the way from one start to
+    the next is shortened in proportion, so that they reach from the first to
+    the last sample. The order of the crops is random.
 
     Arguments
     ---------
-    total, length : int
-        Samples of the utterance and of each crop. An utterance shorter than
-        the crop is repeated, and may begin anywhere.
-    num : int
+    total : int
+        Samples of the utterance.
+    lengths : array_like
+        (n,) samples of each crop. Those longer than the utterance are
+        repeated, and may begin anywhere.
     generator : numpy.random.Generator
     spread : bool
         False draws the positions independently.
@@ -35,25 +37,40 @@ def crop_starts(total, length, num, generator, spread=True):
     Returns
     -------
     numpy.ndarray
-        (num,) first samples.
+        (n,) first samples.
 
     Example
     -------
-    >>> sorted(crop_starts(10, 6, 2, np.random.default_rng(0)).tolist())
+    >>> sorted(crop_starts(10, [6, 6], np.random.default_rng(0)).tolist())
     [0, 4]
+    >>> starts = crop_starts(10, [6, 2, 2], np.random.default_rng(0))
+    >>> sorted(zip(starts.tolist(), [6, 2, 2]))
+    [(0, 2), (2, 2), (4, 6)]
     """
-    total, length = int(total), int(length)
-    if total < length:
-        return generator.integers(0, total, size=num)
-    slack = total - num * length
-    if not spread or num == 1:
-        return generator.integers(0, total - length + 1, size=num)
+    total, lengths = int(total), np.asarray(lengths, dtype=np.int64)
+    starts = np.empty_like(lengths)
+    fits = lengths <= total
+    if not fits.all():
+        starts[~fits] = generator.integers(0, total, size=(~fits).sum())
+    inside = lengths[fits]
+    if not len(inside):
+        return starts
+    if not spread or len(inside) == 1:
+        starts[fits] = [generator.integers(0, total - n + 1) for n in inside]
+        return starts
+    slack = total - inside.sum()
     if slack >= 0:
-        gaps = np.sort(generator.integers(0, slack + 1, size=num))
-        starts = gaps + length * np.arange(num, dtype=np.int64)
+        gaps = np.sort(generator.integers(0, slack + 1, size=len(inside)))
+    place = generator.permutation(len(inside))  # of each crop
+    ordered = inside[np.argsort(place)]
+    ahead = np.cumsum(ordered) - ordered  # samples of the crops before it
+    if slack >= 0:
+        begins = gaps + ahead
     else:
-        starts = np.arange(num, dtype=np.int64) * (total - length) // (num - 1)
-    return generator.permutation(starts)
+        begins = ahead * (total - ordered[-1]) // ahead[-1]
+        begins = np.minimum(begins, total - ordered)
+    starts[fits] = begins[place]
+    return starts
 
 
 class View:
@@ -68,7 +85,8 @@ class View:
     augment : callable or None
         Draws the augmentation of a crop, see ``ssrl_brain.data.augment``.
     spread : bool
-        Whether the crops avoid each other.
+        Whether the crops avoid each other, and those of all other views that
+        spread; False draws them freely.
     tempo : callable or None
         Draws the tempo of a crop, see ``ssrl_brain.data.perturb.Sometimes``;
         the crop keeps its length, a longer or shorter part is read.
@@ -79,7 +97,7 @@ class View:
     48000
     """
 
-    def __init__(self, num, seconds, augment=None, spread=True, tempo=None):
+    def __init__(self, num, seconds, augment=None, spread=False, tempo=None):
         self.num = num
         self.seconds = np.broadcast_to(seconds, 2).astype(float)
         self.augment = augment
@@ -122,6 +140,21 @@ class ViewBatch(NamedTuple):
     noise: Rows | None = None
     snr: torch.Tensor | None = None
     rir: Rows | None = None
+
+
+class CropPlan(NamedTuple):
+    """Crops of one ``View`` of an utterance, before they are read.
+
+    ``rows`` (n,) of the table that they come from, ``sizes`` (n,) and
+    ``starts`` (n,) in samples before the tempo is changed, after which all
+    have ``length``; ``generator`` draws what is drawn for this view.
+    """
+
+    length: int
+    rows: np.ndarray
+    sizes: np.ndarray
+    starts: np.ndarray
+    generator: np.random.Generator
 
 
 class CropBatch(NamedTuple):
@@ -186,34 +219,75 @@ class CropDataset(torch.utils.data.Dataset):
             cents = self.pitch(
                 random_generator("pitch", self.seed, key.epoch, key.index)
             )
+        plans = [
+            self._plan(view, number, key)
+            for number, view in enumerate(self.views)
+        ]
+        self._place(plans)
         views = []
-        for number, view in enumerate(self.views):
-            length = view.draw_length(
-                self.sample_rate, self.seed, key.epoch, key.batch
-            )
-            generator = random_generator(
-                "crops", self.seed, key.epoch, key.index, number
-            )
-            rows = np.full(view.num, key.index)
-            if self.sources is not None:
-                rows = self.sources(key.index, view.num, generator)
-            # From a generator of its own: the crops stay where they are.
-            rates = view.draw_rates(
-                random_generator(
-                    "tempo", self.seed, key.epoch, key.index, number
-                )
-            )
-            wave = np.empty((view.num, length), dtype=np.float32)
-            for row in np.unique(rows):
-                mine = rows == row
-                wave[mine] = self._crops(
-                    row, length, rates[mine], cents, view, generator
-                )
-            plans = []
+        for view, plan in zip(self.views, plans, strict=True):
+            wave = np.empty((view.num, plan.length), dtype=np.float32)
+            for row in np.unique(plan.rows):
+                mine = plan.rows == row
+                wave[mine] = self._crops(row, plan, mine, cents)
+            drawn = []
             if view.augment is not None:
-                plans = [view.augment(length, generator) for _ in wave]
-            views.append((wave, *zip(*plans, strict=True)))
+                drawn = [
+                    view.augment(plan.length, plan.generator) for _ in wave
+                ]
+            views.append((wave, *zip(*drawn, strict=True)))
         return key.index, views
+
+    def _plan(self, view, number, key):
+        """What the crops of a view are, before they have a place."""
+        length = view.draw_length(
+            self.sample_rate, self.seed, key.epoch, key.batch
+        )
+        generator = random_generator(
+            "crops", self.seed, key.epoch, key.index, number
+        )
+        rows = np.full(view.num, key.index)
+        if self.sources is not None:
+            rows = self.sources(key.index, view.num, generator)
+        # From a generator of its own: the crops stay where they are.
+        rates = view.draw_rates(
+            random_generator("tempo", self.seed, key.epoch, key.index, number)
+        )
+        return CropPlan(
+            length,
+            rows,
+            np.rint(length * rates).astype(int),
+            np.empty(view.num, dtype=np.int64),
+            generator,
+        )
+
+    def _place(self, plans):
+        """Fills in the starts; crops of views that spread avoid each other."""
+        pairs = list(zip(self.views, plans, strict=True))
+        together = [plan for view, plan in pairs if view.spread]
+        alone = [[plan] for view, plan in pairs if not view.spread]
+        for group in [together, *alone]:
+            for row in np.unique([row for plan in group for row in plan.rows]):
+                total = self._samples(row)
+                mine = [plan.rows == row for plan in group]
+                rooms = [
+                    np.full(rows.sum(), room_of(plan, rows, total))
+                    for plan, rows in zip(group, mine, strict=True)
+                ]
+                starts = crop_starts(
+                    total,
+                    np.concatenate(rooms),
+                    group[0].generator,
+                    spread=group is together,
+                )
+                for plan, rows in zip(group, mine, strict=True):
+                    plan.starts[rows], starts = np.split(starts, [rows.sum()])
+
+    def _samples(self, row):
+        """Length of an utterance once it has the rate of training."""
+        table = self.utterances
+        frames, rate = int(table.num_frames[row]), int(table.sample_rates[row])
+        return length_at(frames, rate, self.sample_rate)
 
     def labelled(self, labels, keep):
         """Those utterances that are to be kept, with their pseudo labels.
@@ -243,32 +317,47 @@ class CropDataset(torch.utils.data.Dataset):
             found.encode() + self.labels.tobytes()
         ).hexdigest()
 
-    def _crops(self, row, length, rates, cents, view, generator):
-        """(n, length) crops of one utterance, one for each of n tempos."""
+    def _crops(self, row, plan, mine, cents):
+        """(n, length) crops of one utterance, at their tempos."""
         table = self.utterances
         frames, rate = int(table.num_frames[row]), int(table.sample_rates[row])
-        total = length_at(frames, rate, self.sample_rate)
-        sizes = np.rint(length * rates).astype(np.int64)
-        longest = int(sizes.max())
-        # An utterance that is too short for the fastest crop only is repeated
-        # in that crop, not in the others.
-        room = longest if longest <= total else length
-        starts = crop_starts(total, room, len(rates), generator, view.spread)
+        sizes = plan.sizes[mine]
         path = f"{self.data_folder}/{table.paths[int(row)]}"
         wave = read_excerpts(
-            path, starts, longest, frames, rate, self.sample_rate
+            path,
+            plan.starts[mine],
+            int(sizes.max()),
+            frames,
+            rate,
+            self.sample_rate,
         )
         return [
-            perturb(crop[:size], length, cents, self.sample_rate)
+            perturb(crop[:size], plan.length, cents, self.sample_rate)
             for crop, size in zip(wave, sizes, strict=True)
         ]
 
 
+def room_of(plan, mine, total):
+    """Samples that each of some crops of an utterance needs for itself.
+
+    An utterance that is too short for the fastest crop only is repeated in
+    that crop, not in the others.
+    """
+    longest = int(plan.sizes[mine].max(initial=0))
+    return longest if longest <= total else plan.length
+
+
 def make_train_set(
-    table_csv, data_folder, views, seed, sample_rate, pitch=None
+    table_csv, data_folder, views, seed, sample_rate, pitch=None, subset=None
 ):
-    """The ``CropDataset`` of a prepared table; named in the stage YAMLs."""
+    """The ``CropDataset`` of a prepared table; named in the stage YAMLs.
+
+    ``subset`` chooses rows of the table to train on; by default all.
+    """
     table = Utterances.from_csv(table_csv)
+    rows = range(len(table)) if subset is None else subset(table)
+    if len(rows) < len(table):
+        table = table.subset(rows)
     return CropDataset(
         table, data_folder, views, seed, sample_rate, pitch=pitch
     )

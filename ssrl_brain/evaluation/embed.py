@@ -164,6 +164,8 @@ def _sum_over_ranks(embeddings, device):
     torch.distributed.all_reduce(dim, torch.distributed.ReduceOp.MAX)
     if embeddings is None:
         raise ValueError("fewer utterances than ranks: use fewer ranks")
-    embeddings = embeddings.to(device)
-    torch.distributed.all_reduce(embeddings)
-    return embeddings.cpu()
+    for part in embeddings.split(2**16):  # all of them may not fit a GPU
+        shared = part.to(device)
+        torch.distributed.all_reduce(shared)
+        part.copy_(shared)
+    return embeddings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssrl_brain.data.sampler import random_generator
+from ssrl_brain.data.sampler import random_generator, share_of_utterances
 from ssrl_brain.evaluation.label_metrics import (
     label_quality,
     matched_labels,
@@ -118,6 +118,52 @@ def labelled_subset(table, speakers_csv, fraction, seed):
             f"--label_fraction={fraction}, or name more training utterances"
         )
     return rows, np.unique(names, return_inverse=True)[1]
+
+
+def share_of_speakers(table, speakers_csv, fraction, seed):
+    """Utterances of some of the true speakers (DINO study, 5.4).
+
+    For one analysis: does it matter whether half a corpus has half of the
+    speakers, or half of what each of them says? Only the choice of what is
+    heard depends on speakers. With one seed, a smaller share is part of every
+    larger one.
+
+    Arguments
+    ---------
+    table : Utterances
+    speakers_csv : str
+        Columns ID,speaker; names every utterance.
+    fraction : float
+        Share of the speakers, above 0 and up to 1.
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray
+        (M,) rows of the table, in ascending order.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If speakers are not known, or for another fraction.
+
+    Example
+    -------
+    >>> from ssrl_brain.data.utterances import Utterances
+    >>> table = Utterances("abcd", "abcd", [1] * 4, [1] * 4, [0] * 4)
+    >>> path = getfixture("tmp_path") / "speakers.csv"
+    >>> _ = path.write_text("ID,speaker\\na,Ada\\nb,Bo\\nc,Ada\\nd,Bo\\n")
+    >>> share_of_speakers(table, path, fraction=0.5, seed=0)
+    array([1, 3])
+    """
+    speakers = read_speakers(speakers_csv, table.ids)
+    if speakers is None:
+        raise FileNotFoundError(
+            f"{speakers_csv} does not exist, and a share of the speakers needs "
+            "it: use a folder in VoxCeleb's layout"
+        )
+    drawn = share_of_utterances(np.unique(speakers), fraction, seed)
+    return np.flatnonzero(np.isin(speakers, drawn))
 
 
 class KnownSpeakers:

@@ -96,8 +96,10 @@ def fit_two_gaussians(x, num_groups=8192, tol=1e-6, max_iters=5000):
 def clean_probability(x, mixture, monotone=False):
     """Posterior of the component with the smaller mean (SSRL, eq. 18).
 
-    With unequal widths the posterior is not monotone: far below both means
-    the wider component wins, be it the noisy one. ``monotone`` corrects this.
+    With unequal widths the posterior is not monotone: far from both means the
+    wider component wins. Where that is the noisy one, the smallest losses are
+    mistrusted; where it is the clean one, the largest are trusted. ``monotone``
+    corrects both; ``mistaken_range`` says where it matters.
 
     Arguments
     ---------
@@ -143,6 +145,38 @@ def _clean_probability(x, mixture, monotone):
     probability = torch.sigmoid((a * value + b) * value + c)
     clean = x.isnan() | (x == -math.inf) if monotone else x.isnan()
     return probability.masked_fill(clean, 1.0).to(x.dtype)
+
+
+def mistaken_range(mixture):
+    """Where a larger loss means a cleaner label (SSRL, eq. 18, as printed).
+
+    Arguments
+    ---------
+    mixture : TwoGaussians
+
+    Returns
+    -------
+    (float, float) or None
+        Ends on the axis of the mixture: from -inf, below the smaller mean,
+        where the noisy component is the wider; to inf, above the larger mean,
+        where the clean one is. None where both are equally wide.
+
+    Example
+    -------
+    >>> mistaken_range(
+    ...     TwoGaussians(*torch.tensor([[0.5, 0.5], [-2, 2], [1, 2]]))
+    ... )
+    (-inf, -3.3333333333333335)
+    >>> mistaken_range(
+    ...     TwoGaussians(*torch.tensor([[0.5, 0.5], [-2, 2], [2, 1]]))
+    ... )
+    (3.3333333333333335, inf)
+    """
+    a, b, _ = _log_odds(mixture)
+    if a == 0:
+        return None
+    turn = mixture.means.mean().item() - b / (2 * a)
+    return (-math.inf, turn) if a < 0 else (turn, math.inf)
 
 
 def loss_gate(mixture):

@@ -6,7 +6,7 @@ import torch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from ssrl_brain.evaluation.metrics import eer
-from ssrl_brain.noisy_labels.gmm import clean_probability
+from ssrl_brain.noisy_labels.gmm import clean_probability, mistaken_range
 from ssrl_brain.report import numbers
 from ssrl_brain.report.style import (
     COLOURS,
@@ -48,6 +48,8 @@ def curves(history, panel):
                 **looks(position),
             )
     epoch_axis(ax, history)
+    if panel.from_zero:
+        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     return finished(ax)
 
 
@@ -83,7 +85,8 @@ def loss_histogram(record):
         Of one epoch, with "mixture" or "loss_histogram" or both. Split by
         right and wrong labels where "loss_histogram_right" and
         "loss_histogram_wrong" are there; the gate is "next_gate_on_axis",
-        which this mixture sets.
+        which this mixture sets. Shaded where the clean probability, of records
+        with "clean_prob", rises with the loss.
 
     Returns
     -------
@@ -118,10 +121,27 @@ def loss_histogram(record):
         both = numbers.component_curves(x, mixture, mass)
         ax.plot(x, both[0], color=COLOURS[0], label="clean component")
         ax.plot(x, both[1], "--", color=COLOURS[1], label="noisy component")
+        if "clean_prob" in record:
+            shade_mistaken(ax, mixture, low, high)
     gate = record.get("next_gate_on_axis")
     if gate is not None:
         ax.axvline(gate, color="black", ls=":", label="gate")
     return finished(ax)
+
+
+def shade_mistaken(ax, mixture, low, high):
+    """Marks what of (low, high) the posterior of eq. 18 gets the wrong way."""
+    found = mistaken_range(numbers.as_mixture(mixture))
+    start, end = np.clip(found or (low, low), low, high)
+    if start < end:
+        ax.axvspan(
+            start,
+            end,
+            color=COLOURS[1],
+            alpha=0.12,
+            lw=0,
+            label="larger loss, cleaner (eq. 18)",
+        )
 
 
 @styled
@@ -138,6 +158,7 @@ def clean_probabilities(mixture, label="ln(loss)"):
         )
         colour = COLOURS[int(monotone)]
         ax.plot(x, probability.numpy(), line, color=colour, label=name)
+    shade_mistaken(ax, mixture, x[0], x[-1])
     for mean in mixture[1]:
         ax.axvline(mean, color=GREY, ls=":", lw=1)
     ax.set_ylim(-0.03, 1.03)
@@ -177,6 +198,7 @@ def eer_over_time(lines):
             **looks(names.index(name)),
         )
     ax.set_xlim(left=-0.03 * latest / divisor)
+    ax.set_ylim(bottom=0)
     return finished(ax)
 
 
@@ -217,19 +239,33 @@ def det_curves(lines):
 
 
 @styled
-def score_histogram(scores, labels):
-    """Scores of both kinds of trials, and the threshold of the EER."""
+def score_histogram(scores, labels, limits=None):
+    """Scores of both kinds of trials, and the threshold of the EER.
+
+    Arguments
+    ---------
+    scores, labels : numpy.ndarray
+        (M,)
+    limits : tuple of float, optional
+        Lowest and highest score of all that are to be compared.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     same, different = scores[labels == 1], scores[labels == 0]
     _, threshold = eer(same, different)
-    edges = np.linspace(scores.min(), scores.max() + 1e-9, 61)
-    ax = axes("cosine score", "density")
+    low, high = limits or (scores.min(), scores.max())
+    edges = np.linspace(low, high + 1e-9, 61)
+    ax = axes("cosine score", "share of the trials, %")
     for values, name, colour in (
         (different, "different speakers", COLOURS[1]),
         (same, "same speaker", COLOURS[0]),
     ):
-        density, _ = np.histogram(values, edges, density=True)
-        ax.stairs(density, edges, fill=True, alpha=0.3, color=colour)
-        ax.stairs(density, edges, color=colour, label=name, lw=1.4)
+        counts, _ = np.histogram(values, edges)
+        share = 100 * counts / len(values)
+        ax.stairs(share, edges, fill=True, alpha=0.3, color=colour)
+        ax.stairs(share, edges, color=colour, label=name, lw=1.4)
     ax.axvline(threshold, color="black", ls=":", label="equal error")
     return finished(ax)
 
@@ -250,3 +286,56 @@ def cluster_sizes(sizes):
     ax.stairs(counts, edges, fill=True, color=COLOURS[0])
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     return finished(ax)
+
+
+@styled
+def silhouettes(suggestion):
+    """Mean silhouette against the number of clusters, and what was taken."""
+    tried, values = np.array(suggestion["tried"], dtype=float).T
+    ax = axes("clusters", "mean silhouette")
+    ax.plot(tried, values, **looks(0))
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter("{x:g}")
+    for key, name, line in (
+        ("speakers", "highest", ":"),
+        ("num_clusters", "taken", "--"),
+    ):
+        ax.axvline(suggestion[key], color=GREY, ls=line, label=name)
+    return finished(ax)
+
+
+@styled
+def embedding_map(places, labels, shown):
+    """Places of utterances, the clusters shown in colour.
+
+    Arguments
+    ---------
+    places : numpy.ndarray
+        (n, 2)
+    labels : numpy.ndarray
+        (n,)
+    shown : iterable of int
+        Clusters, the largest first.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    ax = axes("", "", height=3.8)
+    others = ~np.isin(labels, shown)
+    ax.scatter(*places[others].T, s=4, color="#B9BEC6", linewidths=0)
+    for position, cluster in enumerate(shown):
+        given = looks(position)
+        ax.scatter(
+            *places[labels == cluster].T,
+            s=14,
+            color=given["color"],
+            marker=given["marker"],
+            linewidths=0,
+            label=f"{cluster}",
+        )
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
+    return finished(ax, columns=5)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssrl_brain.report import overview
+from ssrl_brain.report.listen import clips_of
 from ssrl_brain.report.page import (
     MADE_BY,
     contents,
@@ -16,7 +17,8 @@ from ssrl_brain.report.page import (
 )
 from ssrl_brain.report.runs import read_chain
 from ssrl_brain.report.stage import stage
-from ssrl_brain.report.trials import verification
+from ssrl_brain.report.trials import first_det_figure, verification
+from ssrl_brain.report.verdict import verdict
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.folders import relation
 
@@ -27,7 +29,7 @@ OLDER = re.compile(
 )
 
 
-def write_report(folders, output=None):
+def write_report(folders, output=None, audio=True):
     """Writes the report of chains and runs into one HTML file.
 
     Arguments
@@ -36,6 +38,8 @@ def write_report(folders, output=None):
         Output folders of ``pipeline.py`` or ``train.py``, finished or not.
     output : str, optional
         By default report.html in the first folder.
+    audio : bool
+        Whether clips of some utterances are put into the file.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def write_report(folders, output=None):
     path = Path(output or chains[0].folder / "report.html")
     refuse_to_overwrite(path)
     refuse_among_data(path, chains)
-    write_text(path, report(chains))
+    write_text(path, report(chains, audio))
     return path
 
 
@@ -93,12 +97,13 @@ def refuse_among_data(path, chains):
                 )
 
 
-def report(chains):
+def report(chains, audio=True):
     """HTML of chains, the first of which gives the title.
 
     Arguments
     ---------
     chains : list of Chain
+    audio : bool
 
     Returns
     -------
@@ -110,7 +115,7 @@ def report(chains):
     navigation, chapters = [], []
     for number, chain in enumerate(chains):
         entries = []
-        for anchor, name, content in chapters_of(chain, alone):
+        for anchor, name, content in chapters_of(chain, alone, audio):
             anchor = f"{anchor}-{number}"
             entries.append((name, anchor))
             heading = name if alone else f"{chain.name}: {name}"
@@ -130,17 +135,23 @@ def named_apart(chains):
     return [replace(chain, name=str(chain.folder)) for chain in chains]
 
 
-def chapters_of(chain, alone):
+def chapters_of(chain, alone, audio):
     """(anchor, title, HTML) of every chapter of a chain."""
     count, warned = overview.warnings(chain)
-    head = [overview.summary(chain)]
+    clips = clips_of(chain.prepared, audio)
+    labelled = [run.name for run in chain.runs if run.label_folder]
+    head = [verdict(chain), overview.summary(chain)]
     if alone:
-        head.append(overview.over_time([chain]))
+        head.append(overview.over_time([chain], first_det_figure(chain)))
     yield "summary", "Summary", joined(*head)
     yield "warnings", f"Warnings ({count})", warned
     yield "verification", "Verification", verification(chain)
     for number, run in enumerate(chain.runs):
-        yield f"stage-{number}", f"Stage {run.name}", stage(run)
+        yield (
+            f"stage-{number}",
+            f"Stage {run.name}",
+            stage(run, clips if run.name in labelled[-1:] else None),
+        )
     yield "data", "Data", overview.data(chain)
     yield "cost", "Cost", overview.cost(chain)
     yield "configuration", "Configuration", overview.configuration(chain)

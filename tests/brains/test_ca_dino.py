@@ -74,7 +74,10 @@ def test_when_it_clusters_and_what_it_logs(run, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"num_clusters": 100}, r"--num_clusters=100 is larger .* \(24\)"),
+        (
+            {"positive_clusters": 100},
+            r"--positive_clusters=100 is larger .* \(24\)",
+        ),
         ({"ordinary_epochs": 0}, "ordinary_epochs=0 must be"),
         ({"cluster_every": 0}, "cluster_every=0 must be"),
         (

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import RECIPE
-from ruamel.yaml import YAML
 from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.chains import pipeline
+from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.commands import label, verify
 from ssrl_brain.commands.keys import keys_of
 from ssrl_brain.data.utterances import Utterances
@@ -60,7 +60,7 @@ def chain(tiny_corpus, tmp_path_factory, recipe):
 
 @pytest.mark.parametrize("path", CHAINS, ids=lambda p: p.stem)
 def test_chains_name_what_exists(path, recipe):
-    chain = YAML(typ="safe").load(path)
+    chain = read_chain(path)
     keys = {"hparams/pseudo_label.yaml", "hparams/verify.yaml"}
     keys = set.union(*(keys_of(recipe / name) for name in keys))
     assert all((recipe / x).is_file() for x in chain.get("overrides", []))

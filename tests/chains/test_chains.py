@@ -7,38 +7,15 @@ import shutil
 import pytest
 import torch
 from conftest import RECIPE, TINY
-from ruamel.yaml import YAML
 
 from ssrl_brain.chains import pipeline
+from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.commands import command_line
-from ssrl_brain.commands.command_line import read_yaml
 from ssrl_brain.commands.keys import keys_of
 from ssrl_brain.system import errors
 from ssrl_brain.training.log import read_history
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
-SMALL = {
-    "channels": "[8, 8, 8, 8, 24]",
-    "attention_channels": 4,
-    "emb_dim": 8,
-    "head_dims": "[16, 8]",
-    "num_prototypes": 12,
-    "num_clusters": 7,
-}
-
-
-# What some chains take from the command line for all of their steps.
-GIVEN = ("encoder_folder", "label_folder")
-
-
-def is_placeholder(yaml, key):
-    """Whether a stage cannot do without a key."""
-    value = read_yaml(RECIPE / yaml).get(key)
-    return getattr(value, "tag", None) is not None
-
-
-def read(path):
-    return YAML(typ="safe").load(path)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +26,7 @@ def in_the_recipe(monkeypatch, recipe):
 
 @pytest.mark.parametrize("path", CHAINS, ids=lambda p: p.stem)
 def test_steps_name_earlier_steps_and_known_keys(path):
-    chain = read(path)
+    chain = read_chain(path)
     made = []
     for step in chain["steps"]:
         assert step["name"] not in made
@@ -63,28 +40,6 @@ def test_steps_name_earlier_steps_and_known_keys(path):
         options = {**step.get("options", {}), **step.get("fixed", {})}
         assert set(options) <= known, step["name"]
         made.append(step["name"])
-
-
-@pytest.mark.parametrize("path", CHAINS, ids=lambda p: p.stem)
-def test_every_step_can_be_built(path, tmp_path):
-    chain = read(path)
-    for step in chain["steps"]:
-        runner = pipeline.Step(step, chain, tmp_path, SMALL, [])
-        runner.options["data_folder"] = tmp_path
-        given = [key for key in GIVEN if key not in runner.options]
-        given = [key for key in given if is_placeholder(step["train"], key)]
-        runner.options |= dict.fromkeys(given, tmp_path)
-        built = []
-
-        def build(arguments, built=built):
-            file, _, overrides = command_line.parse(arguments)
-            built.append(command_line.load(file, overrides))
-
-        runner.call(build, step["train"], {"output_folder": tmp_path})
-        (hparams,) = built
-        assert hparams["student"] is hparams["modules"]["student"]
-        starts = "encoder" in step or "encoder_folder" in given
-        assert (hparams["encoder_folder"] is not None) == starts
 
 
 ROUNDS = """

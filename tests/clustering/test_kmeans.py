@@ -7,8 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssrl_brain.clustering import kmeans as kmeans_module
 from ssrl_brain.clustering.kmeans import (
     cluster_sessions,
+    gpus_for_faiss,
     kmeans,
     session_means,
 )
@@ -217,3 +219,11 @@ def test_unusable_sessions_are_named():
         cluster_sessions(np.ones((4, 2)), [0, 0, 1, 1], lambda x: kmeans(x, 3))
     with pytest.raises(ValueError, match="4 embeddings but sessions"):
         session_means(np.ones((4, 2)), [0, 1])
+
+
+def test_of_several_ranks_faiss_has_the_gpu_of_the_first(monkeypatch):
+    """The others' hold what only the other ranks could free."""
+    assert gpus_for_faiss(4) == 4
+    monkeypatch.setattr(kmeans_module, "num_ranks", lambda: 4)
+    assert gpus_for_faiss(4) == 1
+    assert gpus_for_faiss(0) == 0

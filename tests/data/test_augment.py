@@ -221,6 +221,27 @@ def test_without_banks_there_is_a_warning_and_clean_speech(banks, caplog):
     assert all(noise.any() and not rir.any() for noise, _, rir in drawn)
 
 
+def test_kinds_of_noise_can_be_left_out(banks):
+    kinds = ["ambient", "music", "babble"]
+    options = {"prob": 1.0, "choices": ["noise"], "noise_kinds": kinds}
+    drawn = {kind_of(noise) for noise, _, _ in draw(banks, 300, **options)}
+    assert {"ambient", "music"} < drawn and "television" not in drawn
+
+
+def test_a_bank_without_the_kinds_wanted_counts_as_none(banks, caplog):
+    with caplog.at_level("WARNING"):
+        drawn = draw(
+            banks, 20, noise="only speech", prob=1.0, noise_kinds=["music"]
+        )
+    assert not any(noise.any() for noise, _, _ in drawn)
+    assert "limited to ['reverb']" in caplog.text
+
+
+def test_an_unknown_kind_of_noise_is_refused():
+    with pytest.raises(ValueError, match="noise_kinds must be among ambient"):
+        NoiseReverb("noise", "rirs", noise_kinds=["traffic"])
+
+
 @pytest.mark.parametrize("options", [{"prob": 1.2}, {"choices": ["echo"]}])
 def test_unknown_options_are_refused(options):
     with pytest.raises(ValueError, match="prob must lie in .0, 1. and choices"):

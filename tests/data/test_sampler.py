@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ssrl_brain.data.sampler import EpochBatchSampler
+from ssrl_brain.data.sampler import EpochBatchSampler, share_of_utterances
 
 
 def batches(num, batch_size, seed=0, epoch=1, rank=0, num_ranks=1):
@@ -104,3 +104,19 @@ def test_batches_are_mixed_anew_every_epoch():
 def test_batches_that_cannot_be_made(num, batch_size, num_ranks, message):
     with pytest.raises(ValueError, match=message):
         EpochBatchSampler(num, batch_size, 0, 0, num_ranks)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_shares_of_a_corpus_are_nested_and_belong_to_the_seed(seed):
+    drawn = [share_of_utterances(range(80), f, seed) for f in (0.25, 0.5, 1)]
+    assert [len(rows) for rows in drawn] == [20, 40, 80]
+    assert set(drawn[0]) < set(drawn[1]) < set(drawn[2])
+    assert drawn[1].tolist() == sorted(drawn[1])
+    other = share_of_utterances(range(80), 0.5, seed + 2)
+    assert drawn[1].tolist() != other.tolist()
+
+
+@pytest.mark.parametrize("fraction", [0, 1.5, -1])
+def test_an_impossible_share_is_refused(fraction):
+    with pytest.raises(ValueError, match="train_share"):
+        share_of_utterances(range(8), fraction, 0)

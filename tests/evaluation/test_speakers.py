@@ -12,6 +12,7 @@ from ssrl_brain.evaluation.speakers import (
     LabelMetrics,
     labelled_subset,
     read_speakers,
+    share_of_speakers,
 )
 
 
@@ -114,6 +115,21 @@ def test_subsets_are_nested_and_belong_to_the_seed(corpus):
     assert again == drawn[1] != other
 
 
+def test_a_share_of_speakers_keeps_all_that_they_say(corpus):
+    table, path = corpus
+    path.write_text(
+        "ID,speaker\n" + "".join(f"u{n:02d},s{n % 8}\n" for n in range(40))
+    )
+    drawn = [share_of_speakers(table, path, f, 0) for f in (0.25, 0.5, 1.0)]
+    speakers = [{int(row) % 8 for row in rows} for rows in drawn]
+    assert [len(found) for found in speakers] == [2, 4, 8]
+    assert [len(rows) for rows in drawn] == [10, 20, 40]
+    assert speakers[0] < speakers[1] < speakers[2]
+    assert share_of_speakers(table, path, 0.5, 1).tolist() != drawn[1].tolist()
+    with pytest.raises(FileNotFoundError, match="share of the speakers needs"):
+        share_of_speakers(table, path.parent / "none.csv", 0.5, 0)
+
+
 def test_speakers_are_numbered_without_gaps(corpus):
     table, path = corpus
     path.write_text("ID,speaker\nu01,z\nu05,a\n")
@@ -158,8 +174,8 @@ def test_no_other_code_reaches_the_speakers(repository):
     ]
     words = r"evaluation\.speakers|read_speakers|labelled_subset|speakers\.csv"
     found = {p.name for p in files if re.search(words, code_alone(p))}
-    # the latter writes them down, at preparation, and reads them never
-    assert found == {"speakers.py", "corpus.py"}
+    # one writes them down, at preparation, one asks whether they are there
+    assert found == {"speakers.py", "corpus.py", "pipeline.py"}
 
 
 def test_only_fine_tuning_is_given_speakers(repository):

@@ -4,9 +4,15 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
 
-from ssrl_brain.losses.margin import CrossEntropy, MarginCrossEntropy
+from ssrl_brain.losses.margin import (
+    CrossEntropy,
+    MarginCrossEntropy,
+    cross_entropy,
+)
 
 
 @pytest.fixture
@@ -62,3 +68,59 @@ def test_cross_entropy_by_hand():
     expected = torch.tensor([math.log(4 / 3), math.log(2)])
     torch.testing.assert_close(losses, expected)
     assert torch.equal(CrossEntropy().logits(logits), logits)
+
+
+def exact(logits, label):
+    """ln(1 + the sum over the others of exp(l_j - l_y)) in double precision."""
+    own = logits[label]
+    others = [math.exp(x - own) for j, x in enumerate(logits) if j != label]
+    return math.log1p(math.fsum(others))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.floats(-32, 32, width=32), min_size=2, max_size=9), st.data()
+)
+def test_losses_are_exact_however_small(logits, data):
+    """Down to 1e-28, where single precision of a softmax ends at 6e-8."""
+    label = data.draw(st.integers(0, len(logits) - 1))
+    found = cross_entropy(torch.tensor([logits]), torch.tensor([label]))
+    assert found.item() == pytest.approx(exact(logits, label), rel=2e-5)
+    # of posteriors' logarithms as well, which is what a teacher has
+    log_probs = torch.tensor([logits]).log_softmax(-1)
+    found = cross_entropy(log_probs, torch.tensor([label]))
+    assert found.item() == pytest.approx(exact(logits, label), rel=1e-4)
+
+
+def test_a_loss_is_never_zero_and_keeps_its_gradient():
+    """Gaps of 20 to 1,000; by way of the softmax all are 0."""
+    logits = torch.zeros(5, 3)
+    logits[:, 0] = torch.tensor([20.0, 30.0, 60.0, 80.0, 1000.0])
+    labels = torch.zeros(5, dtype=torch.long)
+    assert not torch.nn.functional.cross_entropy(
+        logits[1:], labels[1:], reduction="none"
+    ).any()
+    logits.requires_grad_()
+    losses = cross_entropy(logits, labels)
+    assert (losses > 0).all() and losses.log().isfinite().all()
+    expected = [math.log(2) - gap for gap in (20, 30, 60, 80)]
+    torch.testing.assert_close(losses[:4].log(), torch.tensor(expected))
+    losses.sum().backward()
+    assert logits.grad.isfinite().all()
+    assert logits.grad[1, 0].item() == pytest.approx(
+        -2 * math.exp(-30), rel=1e-5
+    )
+
+
+def test_a_single_class_has_no_loss_and_no_nan():
+    logits = torch.ones(2, 1, requires_grad=True)
+    loss = cross_entropy(logits, torch.zeros(2, dtype=torch.long))
+    loss.sum().backward()
+    assert loss.max() < 1e-37 and not logits.grad.any()
+
+
+def test_half_precision_is_raised():
+    logits = torch.tensor([[12.0, 0.0]], dtype=torch.half)
+    loss = cross_entropy(logits, torch.tensor([0]))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(math.log1p(math.exp(-12)), rel=1e-5)

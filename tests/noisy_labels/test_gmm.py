@@ -19,6 +19,7 @@ from ssrl_brain.noisy_labels.gmm import (
     histogram,
     loss_gate,
     loss_histograms,
+    mistaken_range,
 )
 
 
@@ -322,3 +323,23 @@ def test_pairs_of_right_and_wrong_labels():
 @pytest.mark.parametrize("right", [np.ones(3, bool), np.zeros(3, bool), None])
 def test_no_pairs(right):
     assert "loss_auc" not in loss_histograms(torch.arange(3.0), right)
+
+
+@pytest.mark.parametrize("stds", [(1.0, 2.0), (2.0, 1.0), (0.5, 0.7)])
+def test_the_posterior_rises_with_the_loss_there_and_only_there(stds):
+    mixture = two_gaussians(0.4, (-2.0, 1.0), stds)
+    low, high = mistaken_range(mixture)
+    assert (low == -math.inf) == (stds[0] < stds[1])  # the noisy one is wider
+    assert (high == math.inf) == (stds[0] > stds[1])
+    end = high if low == -math.inf else low
+    assert not -2.0 < end < 1.0
+    x = torch.linspace(-12, 12, 2001, dtype=torch.float64)
+    rising = clean_probability(x, mixture).diff()
+    inside = (x[:-1] > low) & (x[1:] < high)
+    outside = (x[1:] < low) | (x[:-1] > high)
+    assert (rising[inside] >= 0).all() and (rising[inside] > 1e-9).any()
+    assert (rising[outside] <= 0).all()
+
+
+def test_equal_widths_make_no_mistake():
+    assert mistaken_range(two_gaussians(0.5, (-1.0, 1.0), (1.0, 1.0))) is None

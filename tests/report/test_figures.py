@@ -11,6 +11,7 @@ from ssrl_brain.report import figures
 from ssrl_brain.report.panels import (
     GROUPS,
     TRAINING,
+    logged_once,
     other_panels,
     panels_of,
 )
@@ -81,6 +82,28 @@ def test_histogram_without_a_mixture_and_mixture_without_a_histogram():
     assert np.trapezoid(clean, x) == pytest.approx(weight, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "stds, left", [([0.5, 2.0], True), ([2.0, 0.5], False), ([1.0, 1.0], None)]
+)
+def test_where_the_posterior_is_mistaken_is_shaded(stds, left):
+    """At the smallest losses or at the largest; only where it is used."""
+    mixture = [[0.5, 0.5], [-3.0, 0.0], stds]
+    name = "larger loss, cleaner (eq. 18)"
+    figure = figures.loss_histogram({"mixture": mixture})
+    assert name not in [p.get_label() for p in figure.axes[0].patches]
+    figure = figures.loss_histogram({"mixture": mixture, "clean_prob": 0.5})
+    x, _ = lines(figure)["clean component"]
+    for drawn in (figure, figures.clean_probabilities(mixture)):
+        shaded = [p for p in drawn.axes[0].patches if p.get_label() == name]
+        if left is None:
+            assert not shaded
+            continue
+        (area,) = shaded
+        start, end = area.get_x(), area.get_x() + area.get_width()
+        assert (start == x[0]) if left else (end == x[-1])
+        assert (end < -3.0) if left else (start > 0.0)
+
+
 def test_clean_probability_falls_only_in_the_monotone_variant():
     mixture = [[0.5, 0.5], [-3.0, 0.0], [2.0, 0.5]]
     drawn = lines(figures.clean_probabilities(mixture))
@@ -145,8 +168,13 @@ def test_pictures_leave_the_users_style_alone():
 
 
 def test_a_number_that_no_panel_knows_is_still_shown():
-    history = [{"epoch": 1, "new_thing": 0.5, "nmi": 0.9, "warning": "text"}]
+    record = {"new_thing": 0.5, "nmi": 0.9, "warning": "text"}
+    history = [{"epoch": epoch, **record} for epoch in (1, 2)]
     assert [panel.title for panel in other_panels(history)] == ["new_thing"]
+    assert logged_once(history) == {}
+    history[1] = {"epoch": 2}
+    assert other_panels(history) == []  # a chart of one point says nothing
+    assert logged_once(history) == {"new_thing": 0.5, "nmi": 0.9}
 
 
 def test_long_names_are_cut():
