@@ -135,8 +135,8 @@ def suggest_num_clusters(
     embeddings,
     margin=1.33,
     ratio=1.25,
-    patience=8,
-    max_rows=50000,
+    patience=3,
+    max_rows=30000,
     num_iters=20,
     seed=1986,
     progress=None,
@@ -153,7 +153,8 @@ def suggest_num_clusters(
     ratio : float
         Between two numbers that are tried.
     patience : int
-        Numbers in a row without a higher silhouette that end the search.
+        Numbers in a row, with less than half of the highest silhouette, that
+        end the search. Less would end it at a low peak of a few clusters.
     max_rows : int
         Of a larger corpus, so many rows are drawn.
     num_iters : int
@@ -195,7 +196,7 @@ def suggest_num_clusters(
         labels = kmeans(points, number, num_iters, seed=seed).labels
         tried.append((number, silhouette(points, labels)))
         values = [value for _, value in tried]
-        if len(values) - 1 - int(np.argmax(values)) >= patience:
+        if max(values[-patience:]) < max(values) / 2:
             break
     speakers = highest(tried)
     wanted = min(round(margin * speakers), num_rows // 2)

@@ -101,7 +101,9 @@ def facts(ids, found, keep):
         f"{np.median(found.sizes):g}."
     )
     if alone:
-        text += f" {alone:,} clusters hold a single utterance."
+        text += (
+            f" {alone:,} of them hold{'s' * (alone == 1)} a single utterance."
+        )
     dropped = int((~keep).sum())
     if dropped:
         text += f" Purification leaves out {dropped:,} of the utterances."

@@ -22,6 +22,7 @@ def verdict(chain):
     sentences = [state(chain.runs), errors(chain.runs)]
     last = next((r for r in reversed(chain.runs) if r.label_folder), None)
     if last is not None:
+        sentences.append(suggested(chain.runs))
         sentences.append(clustering(last))
     if count:
         sentences.append(f"There are {count} warnings, read them first.")
@@ -93,6 +94,21 @@ def proxy_sentence(run):
     if "epoch" in exported:
         text += f"; epoch {exported['epoch']} was exported"
     return text + "."
+
+
+def suggested(runs):
+    """How many speakers the embeddings of a stage looked like, if asked."""
+    for run in reversed(runs):
+        source = {}
+        if run.label_folder is not None:
+            source = read_json(run.label_folder / "source.json") or {}
+        if found := source.get("suggestion"):
+            return (
+                f"The embeddings of {run.name} look like about "
+                f"{found['speakers']:,} speakers of several utterances each, "
+                f"and {found['num_clusters']:,} clusters were made."
+            )
+    return ""
 
 
 def clustering(run):

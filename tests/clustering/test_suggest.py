@@ -61,6 +61,18 @@ def test_sexes_do_not_count_as_speakers():
     assert 30 <= suggest_num_clusters(embeddings).speakers <= 54
 
 
+def test_a_small_peak_does_not_end_the_search():
+    """Three groups of speakers that are alike, as the silhouette sees first."""
+    generator = np.random.default_rng(0)
+    groups = 0.8 * generator.standard_normal((3, 64)).repeat(20, axis=0)
+    speakers = groups + generator.standard_normal((60, 64))
+    rows = speakers.repeat(12, axis=0)
+    rows += 0.9 * generator.standard_normal(rows.shape)
+    found = suggest_num_clusters(rows)
+    assert 45 <= found.speakers <= 80
+    assert found.tried[-1][0] > 100
+
+
 def test_a_sample_of_a_large_corpus_is_looked_at():
     embeddings = voices(10, 100)
     found = suggest_num_clusters(embeddings, max_rows=200)

@@ -101,6 +101,7 @@ def test_without_lists_the_verdict_says_what_is_not_known(audio):
     text = verdict(read_chain(audio))
     assert "nothing here says how often" in text
     assert "30 training utterances are in 7 clusters" in text
+    assert "look like about 7 speakers" in text
     assert "A score above 0.46" in text and "--trial_lists" in text
 
 
