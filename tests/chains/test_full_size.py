@@ -292,7 +292,7 @@ def test_a_ceiling_is_left_out_where_no_speakers_are_known(tmp_path):
 def test_a_null_of_a_chain_is_null_for_the_stage(tmp_path):
     step = {"name": "x", "train": "hparams/ssrl.yaml"}
     step["fixed"] = {"encoder_folder": None}
-    (runner,) = steps_of({"steps": [step]}, tmp_path)
+    (runner,) = steps_of({"steps": [step]}, tmp_path, label_folder="x")
     _, needed = rehearsal.build_once(runner, KNOWN)
     assert needed.encoder is None
 
