@@ -250,7 +250,10 @@ def test_a_further_file_is_checked_against_all_stages_of_the_chain(
     more = tmp_path / "more.yaml"
     more.write_text("my_key: 2\nlabel_queue_length: 3\ncohort_top: 4\n")
     line = [str(tmp_path / "chain.yaml"), str(more), "hparams/mini.yaml"]
-    line += [f"--data_folder={tmp_path}", f"--output_folder={tmp_path}/o=t #1"]
+    line += [
+        f"--data_folder={tmp_path}/data",
+        f"--output_folder={tmp_path}/o=t #1",
+    ]
     pipeline.main(line)
     own, contrastive = (command_line.parse(call) for call in calls)
     assert own[2]["my_key"] == 2 and "my_key" not in contrastive[2]
