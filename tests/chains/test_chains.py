@@ -272,3 +272,30 @@ def test_all_that_a_chain_needs_is_told_at_once(tmp_path):
         pipeline.main(line)
     assert "--encoder_folder=" in str(caught.value)
     assert "--label_folder=" in str(caught.value)
+
+
+def test_own_audio_needs_no_list_and_no_number(tiny_corpus, tmp_path):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    source = tiny_corpus["data_folder"] / "wav"
+    for number, path in enumerate(sorted(source.rglob("*.wav"))[:20]):
+        shutil.copy(path, audio / f"{number}.wav")
+    corpus = {"data_folder": audio, "number_of_epochs": 1}
+    line = tiny_line("own", tmp_path, corpus)
+    rows = pipeline.main([*line, "--no_audio"])
+    out = tmp_path / "out"
+    assert [row["name"] for row in rows] == ["contrastive", "ssrl"]
+    source = json.loads((out / "contrastive/clusters/source.json").read_text())
+    assert source["suggestion"]["num_clusters"] == source["num_clusters"]
+    settings = read(out / "ssrl/conditions.json")["values"]
+    assert settings["num_clusters"] == source["num_clusters"]
+    lines = (out / "clusters.csv").read_text().splitlines()
+    assert lines[0] == "file,cluster,distance"
+    assert {line.split(",")[0] for line in lines[1:]} == {
+        f"{number}.wav" for number in range(20)
+    }
+    outcome = json.loads((out / "outcome.json").read_text())
+    assert outcome["model"] == str(out / "ssrl/export")
+    report = (out / "report.html").read_text()
+    assert "(paper)" not in report and "<audio" not in report
+    assert pipeline.main([*line, "--no_audio"]) == rows  # all finished
