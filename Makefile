@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 
 test: lint
 	@echo "== Tests"
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses=auto --maxprocesses=4
 
 lint: $(VENV)/installed
 	@echo "== Linter"

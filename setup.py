@@ -67,6 +67,7 @@ setup(
         "tensorboard": ["tensorboard"],
         "test": [
             "pytest",
+            "pytest-xdist",
             "hypothesis",
             "ruff",
             "POT",
