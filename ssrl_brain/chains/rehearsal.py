@@ -137,7 +137,7 @@ def split(line):
             folders[key] = None if value == "null" else value
         elif key not in DATA:
             rest.append(argument)
-    return tuple(rest), folders
+    return (*rest, *sorted(folders)), folders
 
 
 def needed_by(tree):
@@ -176,8 +176,8 @@ def build(file, overrides):
         student = hparams["student"].train()
         if "make_head" in hparams:
             student.head = hparams["make_head"](out_neurons=2)
-        heard = torch.empty(feature_shape(features, hparams["sample_rate"]))
-        embeddings, outputs = student([heard])
+        shape = feature_shape(features, hparams["sample_rate"])
+        embeddings, outputs = student([torch.empty(shape)])
     head = getattr(hparams.get("head"), "weight", None)
     return Built(
         shapes(hparams["embedding_model"].state_dict()),
@@ -205,7 +205,7 @@ def yaml_text(content, *keys):
 
 def num_clusters(step, known):
     """K of the labels that are made with the encoder of a step."""
-    folders = {"encoder_folder": "", "label_folder": ""}
+    folders = {"encoder_folder": "none", "label_folder": "none"}
     line = step.arguments("hparams/pseudo_label.yaml", folders)
     same, _ = split(line)
     if same not in known:

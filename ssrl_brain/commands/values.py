@@ -29,6 +29,7 @@ class Range(NamedTuple):
     infinite: bool = False  # is a value as well
     pair: bool = False  # lists are [low, high]
     either: bool = False  # a number where the default is a list, or back
+    word: str = ""  # a value as well: "auto"
 
     def holds(self, number):
         """Whether a value is a number within.
@@ -52,6 +53,8 @@ class Range(NamedTuple):
 
     def fits(self, value, default):
         """Whether a value, of the shape of the default, is within."""
+        if self.word and value == self.word:
+            return True
         is_list = isinstance(value, list)
         if not self.either and is_list != isinstance(default, list):
             return False
@@ -93,7 +96,8 @@ class Range(NamedTuple):
             limits.append(f"{'above' if self.above else 'at least'} {self.low}")
         if self.high < math.inf:
             limits.append(f"{'below' if self.below else 'at most'} {self.high}")
-        return ", ".join([shape, " and ".join(limits)] if limits else [shape])
+        words = ", ".join([shape, " and ".join(limits)] if limits else [shape])
+        return f"{words}, or {self.word}" if self.word else words
 
 
 COUNT = Range(1, whole=True)
@@ -104,11 +108,12 @@ SHARE = Range(0, 1)
 LESS_THAN_ONE = Range(0, 1, below=True)
 
 TABLE = {
-    COUNT: "batch_size valid_every num_global num_local num_clusters "
+    COUNT: "batch_size valid_every num_global num_local positive_clusters "
     "num_prototypes num_restarts channels attention_channels emb_dim n_mels "
     "head_dims ordinary_epochs cluster_every open_epochs label_queue_length "
     "cohort_top grad_accumulation_factor",
-    NUMBER: "number_of_epochs total_epochs fixed_label_epochs num_workers "
+    Range(1, whole=True, word="auto"): "num_clusters",
+    NUMBER: "log_every number_of_epochs total_epochs fixed_label_epochs num_workers "
     "num_bootstraps probe_every proxy_utterances min_cluster_size",
     Range(0, 2**32 - 1, whole=True): "seed",
     Range(1000, whole=True): "sample_rate",  # Hz, not kHz
@@ -122,7 +127,7 @@ TABLE = {
     SHARE: "augment_prob global_augment_prob pitch_prob tempo_prob ema_start "
     "ema_end center_momentum confidence_threshold",
     LESS_THAN_ONE: "dropout drop_fraction max_padding",
-    Range(0, 1, above=True): "label_fraction",
+    Range(0, 1, above=True): "label_fraction train_share",
     Range(-math.inf): "pitch_cents",
     Range(-math.inf, pair=True): "snr",  # dB
     Range(0, above=True, pair=True, either=True): "crop_seconds global_seconds "
@@ -261,14 +266,28 @@ def must_be(key, value, default):
     if is_text(key, default):
         items = value if key.endswith("_lists") else [value]
         items = items if isinstance(items, list) else [items]
-        fits = (value is None and default is None) or all(
-            isinstance(item, str) for item in items
-        )
+        if value is None and (default is None or is_alias(default)):
+            return None
+        fits = all(isinstance(item, str) for item in items)
         return None if fits else "text: put it into quotes"
     if key in RANGES:
         fits = RANGES[key].fits(value, default)
         return None if fits else RANGES[key].words(default)
     return must_be_like(value, default)
+
+
+def is_alias(default):
+    """Whether a key is another one, unless it is given or switched off.
+
+    Example
+    -------
+    >>> from ruamel.yaml import YAML
+    >>> [is_alias(x) for x in YAML().load("[!ref <a>, !ref <a>/b, a]")]
+    [True, False, False]
+    """
+    if tag_of(default) != "!ref":
+        return False
+    return re.fullmatch(r"<\w+>", str(default.value)) is not None
 
 
 def must_be_like(value, default):

@@ -11,7 +11,7 @@ from ssrl_brain.system.files import read_json, write_json
 from ssrl_brain.system.locks import IN_USE
 
 MARKER = ".ssrl_brain.json"
-PRINTED = {".log", ".out", ".err"}  # by a shell, of a run that begins
+LOGS = (".log", ".out", ".err")  # of shells and queues
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of those who only look
 
 
@@ -234,12 +234,13 @@ def foreign(folder, kind, thorough=True):
         return "is a file, not a folder"
     marker = _read_marker(folder)
     if marker is None:
-        first = min((path.name for path in folder.iterdir()), default=None)
+        names = (path.name for path in folder.iterdir())
+        if kind not in REPLACED:  # only added to, and its output redirected
+            names = (name for name in names if not name.endswith(LOGS))
+        first = min(names, default=None)
         if first is None:
             return None
         own = known_files(folder, kind)
-        if own is None and kind not in REPLACED and _only_printed(folder):
-            return None
         if own is None:
             return _holds(first)
     elif marker["kind"] != kind:
@@ -254,17 +255,6 @@ def foreign(folder, kind, thorough=True):
     others = entries_below(folder) - own - {MARKER}
     others = sorted(x for x in others if x.split("/")[-1] not in LITTER)
     return _holds(others[0]) if others else None
-
-
-def _only_printed(folder):
-    """Whether there is nothing but what the shell writes of this very run."""
-    return all(
-        path.suffix in PRINTED
-        and path.name != "env.log"  # which a training run writes
-        and path.is_file()
-        and not path.is_symlink()
-        for path in folder.iterdir()
-    )
 
 
 def _holds(name):
