@@ -155,7 +155,7 @@ def test_two_ranks_verify_and_cluster_as_one(plain, runs, tmp_path):
             if ranks == 1:
                 assert processes.run(script, line, tmp_path / "log") == 0
             else:
-                codes = processes.run_ranks(script, line, folder / script)
+                codes = processes.run_ranks(script, line, tmp_path / script)
                 assert codes == [0, 0]
         text = (folder / "labels/pseudo_labels.csv").read_text()
         labels[ranks] = [row.split(",")[:2] for row in text.splitlines()]
