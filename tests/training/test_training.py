@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import RECIPE
-from ruamel.yaml import YAML
 from test_hparams import STAGES
 
 from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.commands import command_line, train
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.training.log import read_history
@@ -320,7 +320,7 @@ def test_ssrl_may_begin_with_epochs_on_fixed_labels(start, command, tmp_path):
 
 def ablation(name):
     """What a row of the ablation changes, as its chain gives it."""
-    chain = YAML(typ="safe").load(RECIPE / "chains/ssrl_ablation.yaml")
+    chain = read_chain(RECIPE / "chains/ssrl_ablation.yaml")
     (step,) = (step for step in chain["steps"] if step["name"] == name)
     return {**chain["options"], **step["fixed"]}
 
@@ -404,7 +404,7 @@ def test_margin_is_a_key(margin, start, command, tmp_path):
     file, _, overrides = command_line.parse(command("ssrl.yaml", **options))
     loss = command_line.load(file, overrides)["margin_loss"]
     cosine = torch.tensor([[0.5, -0.2, 0.1]])
-    logits = 32 * cosine
+    logits = 32 * cosine.double()
     logits[0, 0] = 32 * math.cos(math.acos(0.5) + margin)
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor([0]))
     found = loss(cosine, torch.tensor([0]))
