@@ -10,6 +10,7 @@ CHAIN = {
     "corpus",
     "overrides",
     "base_overrides",
+    "defaults",
     "options",
     "needs",
     "logged",
@@ -94,6 +95,7 @@ def check_part(where, part, known, needed):
         if key not in part:
             raise ValueError(f"{where} lacks {key}")
     for key, kind, like in (
+        ("defaults", dict, "{key: value}"),
         ("options", dict, "{key: value}"),
         ("fixed", dict, "{key: value}"),
         ("overrides", list, "[file.yaml]"),
@@ -146,7 +148,7 @@ def check_keys(path, chain, options):
             where = f"in {part} of step {step['name']} in {path} is no key of "
             where += f"{step['train']}"
             keys.refuse_unknown(step.get(part, ()), own[step["train"]], where)
-    for part in ("options", "needs"):
+    for part in ("defaults", "options", "needs"):
         where = f"in {part} of {path} {NO_KEY}"
         keys.refuse_unknown(chain.get(part, ()), known, where)
     for step in [chain, *chain["steps"]]:

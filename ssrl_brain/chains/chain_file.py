@@ -14,7 +14,8 @@ def read_chain(path):
 
     ``inherit: ssrl.yaml`` (or a list of files, beside it or shipped) puts the
     steps of that chain first. A step of a name that is there already takes its
-    place; ``options`` and ``paper`` are put together; other keys of the file
+    place; ``defaults`` (options that give way to further YAMLs), ``options``
+    and ``paper`` are put together; other keys of the file
     itself win.
 
     Arguments
@@ -58,7 +59,7 @@ def with_bases(path):
     ]
     chain, steps = {}, {}
     for part in [*parts, own]:
-        for key in ("options", "paper"):
+        for key in ("defaults", "options", "paper"):
             if key in part:
                 part[key] = {**chain.get(key, {}), **part[key]}
         steps |= {step["name"]: step for step in part.get("steps", [])}

@@ -246,8 +246,11 @@ class Step:
             sources["label_folder"] = str(
                 chain_file.label_folder(labels, chain, output)
             )
+        taken = set().union(*map(yaml_keys, self.overrides))
+        defaults = chain.get("defaults", {}).items()
         self.options = {
             "prepared_folder": str(output / "prepared"),
+            **{key: value for key, value in defaults if key not in taken},
             **chain.get("options", {}),
             **step.get("options", {}),
             **options,

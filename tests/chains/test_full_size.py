@@ -354,3 +354,37 @@ def test_the_page_of_tables_names_every_chain_and_what_it_costs(tmp_path):
 def test_a_step_without_what_it_needs_is_told_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="ssrl.yaml needs --label_folder="):
         rehearsed(("x", "ssrl", {"fixed": {"encoder_folder": None}}))
+
+
+def test_defaults_of_a_chain_give_way_to_further_yamls(tmp_path):
+    """A laptop's file after the chain, or an option, decides."""
+    step = {"name": "x", "train": "hparams/ssrl.yaml"}
+    chain = {"defaults": {"num_clusters": 8000}, "steps": [step]}
+    (runner,) = steps_of(chain, tmp_path)
+    assert runner.options["num_clusters"] == 8000
+    (runner,) = steps_of(chain, tmp_path, num_clusters=5)
+    assert runner.options["num_clusters"] == 5
+    chain["overrides"] = ["hparams/mini.yaml"]
+    (runner,) = steps_of(chain, tmp_path)
+    assert "num_clusters" not in runner.options
+
+
+@pytest.mark.parametrize(
+    "name", ["adapt", "dino_ablation", "gates", "rounds", "ssrl_ablation"]
+)
+def test_chains_that_name_it_fit_a_laptop_too(name, tmp_path):
+    """With hparams/mini.yaml, from a step that it made as well."""
+    chain = chain_file.read_chain(RECIPE / f"chains/{name}.yaml")
+    first = {"name": "made", "train": "hparams/contrastive.yaml"}
+    first["fixed"] = {"encoder_folder": None}
+    chain["steps"].insert(0, first)
+    chain["overrides"] = ["hparams/mini.yaml"]
+    made = {
+        "encoder_folder": tmp_path / "made/export",
+        "label_folder": tmp_path / "made/clusters",
+    }
+    options = {key: made[key] for key in chain.get("needs", [])}
+    found = rehearsal.rehearse(steps_of(chain, tmp_path, **options), KNOWN)
+    assert len(found) == len(chain["steps"])
+    for built in found.values():
+        assert built.dim == 64 and built.num_clusters in (None, 128)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import RECIPE
-from ruamel.yaml import YAML
 from test_hparams import STAGES
 
 from ssrl_brain.brains.contrastive import ContrastiveBrain
 from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.commands import command_line, train, verify
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.training.log import read_history
@@ -322,7 +322,7 @@ def test_ssrl_may_begin_with_epochs_on_fixed_labels(start, command, tmp_path):
 
 def ablation(name):
     """What a row of the ablation changes, as its chain gives it."""
-    chain = YAML(typ="safe").load(RECIPE / "chains/ssrl_ablation.yaml")
+    chain = read_chain(RECIPE / "chains/ssrl_ablation.yaml")
     (step,) = (step for step in chain["steps"] if step["name"] == name)
     return {**chain["options"], **step["fixed"]}
 
