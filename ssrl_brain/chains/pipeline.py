@@ -246,7 +246,7 @@ class Step:
             sources["label_folder"] = str(
                 chain_file.label_folder(labels, chain, output)
             )
-        taken = set().union(*map(yaml_keys, self.overrides))
+        taken = set().union(*map(keys.keys_of, self.overrides))
         defaults = chain.get("defaults", {}).items()
         self.options = {
             "prepared_folder": str(output / "prepared"),

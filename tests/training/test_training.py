@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import RECIPE
+from ruamel.yaml import YAML
 from test_hparams import STAGES
 
 from ssrl_brain.brains.contrastive import ContrastiveBrain
