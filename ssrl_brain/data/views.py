@@ -122,10 +122,14 @@ class ViewBatch(NamedTuple):
 
 
 class CropBatch(NamedTuple):
-    """``index`` (B,) rows of the utterance table; ``views`` one per View."""
+    """``index`` (B,) rows of the utterance table; ``views`` one per View.
+
+    ``images``, where there are faces, are (B, 3, L, L) uint8, one per view.
+    """
 
     index: torch.Tensor
     views: tuple
+    images: tuple = ()
 
 
 def move(batch, device):
@@ -282,8 +286,8 @@ def make_train_set(
 
 
 def collate(items):
-    """Items of a ``CropDataset`` as one ``CropBatch``."""
-    index, views = zip(*items, strict=True)
+    """Items of a ``CropDataset`` (with images or not) as one ``CropBatch``."""
+    index, views, *images = zip(*items, strict=True)
     return CropBatch(
         torch.tensor(index),
         tuple(
@@ -294,5 +298,9 @@ def collate(items):
                 )
             )
             for rows in zip(*views, strict=True)
+        ),
+        tuple(
+            torch.from_numpy(np.stack(view))
+            for view in zip(*(images[0] if images else ()), strict=True)
         ),
     )

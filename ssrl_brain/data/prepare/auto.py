@@ -16,6 +16,7 @@ import pathlib
 
 from speechbrain.utils.logger import get_logger
 
+from ssrl_brain.data import frames
 from ssrl_brain.data.audio_files import fingerprint, list_audio
 from ssrl_brain.data.preparation import (
     is_current,
@@ -29,6 +30,7 @@ from ssrl_brain.data.prepare.corpus import (
     reasons_text,
     write_corpus,
 )
+from ssrl_brain.data.prepare.frames import CorpusFrames
 from ssrl_brain.data.prepare.trials import find_trial_lists
 from ssrl_brain.system.files import atomic_folder, locked
 from ssrl_brain.system.process import run
@@ -51,6 +53,7 @@ def prepare(
     sample_rate=16000,
     num_workers=None,
     skip_missing_trials=False,
+    frames_folder=None,
 ):
     """Makes the prepared folder, unless it is there and still right.
 
@@ -81,6 +84,9 @@ def prepare(
     skip_missing_trials : bool
         Whether trials of audio that cannot be used are left out, counted and
         listed; otherwise they are an error.
+    frames_folder : str, optional
+        Faces: a folder of images or a video for each utterance, see
+        ``ssrl_brain.data.frames``. Training utterances without are left out.
 
     Raises
     ------
@@ -90,13 +96,14 @@ def prepare(
         If nothing is usable, a trial names a file that is not, or the
         prepared folder lies inside a folder of audio.
     """
-    for source in (data_folder, noise_folder, rir_folder):
+    for source in (data_folder, noise_folder, rir_folder, frames_folder):
         refuse_inside(prepared_folder, source)
     listing = list_audio(data_folder)
     layout = find_layout(layout, listing.files)
     trial_paths = find_trial_lists(trial_lists, data_folder)
     noise = list_bank(noise_folder, "noise_folder")
     rirs = list_bank(rir_folder, "rir_folder", choose_rirs)
+    faces = CorpusFrames(frames_folder, num_workers) if frames_folder else None
     made_from = {
         "version": FORMAT_VERSION,
         "data_folder": os.path.realpath(data_folder),
@@ -114,6 +121,8 @@ def prepare(
     }
     if skip_missing_trials:  # matters only then
         made_from["skip_missing_trials"] = True
+    if faces is not None:
+        made_from["frames"] = frames.fingerprint(faces.listing)
     if is_current(prepared_folder, made_from):
         logger.info(f"{prepared_folder} is up to date")
         return
@@ -139,6 +148,7 @@ def prepare(
                 trial_paths,
                 check,
                 skip_missing_trials,
+                faces,
             )
             write_banks(
                 partial,
@@ -193,6 +203,8 @@ def describe(counts):
         f"{counts['train']:,} utterances, {counts['train hours']:.1f} h,"
         f" {counts['train sessions']:,} sessions"
     )
+    if "frames" in counts:
+        text += f", {counts['frames']:,} frames"
     if counts["test"]:
         text += f"; {counts['test']:,} test utterances"
     if left_out := counts["left out"]:
@@ -215,6 +227,7 @@ def main(arguments):
     parser.add_argument("--trial_lists", default="", help="a.txt,b.txt")
     parser.add_argument("--noise_folder", help="MUSAN or any noise")
     parser.add_argument("--rir_folder", help="RIRS_NOISES or any rooms")
+    parser.add_argument("--frames_folder", help="images or videos of faces")
     parser.add_argument("--min_seconds", type=float, default=1.0)
     parser.add_argument("--silence_level", type=float, default=1e-4)
     parser.add_argument("--sample_rate", type=int, default=16000)
