@@ -164,13 +164,18 @@ class SpeakerBrain(sb.Brain):
         """Parameters, or groups of them, as an optimizer takes them."""
         return [p for p in self.modules.student.parameters() if p.requires_grad]
 
+    def networks(self):
+        """What the student consists of, whose gradients are clipped apart."""
+        return [self.modules.student]
+
     def optimizers_step(self):
         """One clipped step; the toolkit clips only one parameter group."""
         self.scaler.unscale_(self.optimizer)
         self.adjust_gradients()
-        torch.nn.utils.clip_grad_norm_(
-            self.modules.student.parameters(), self.max_grad_norm
-        )
+        for network in self.networks():
+            torch.nn.utils.clip_grad_norm_(
+                network.parameters(), self.max_grad_norm
+            )
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -256,15 +261,19 @@ class SpeakerBrain(sb.Brain):
             for key, value in (records[-1] if records else {}).items()
             if isinstance(value, (int, float))
         }
-        stage_yaml = Path(self.hparams.output_folder) / "hyperparams.yaml"
         export_encoder(
             folder,
             encoder,
-            stage_yaml.read_text(encoding="utf-8"),
+            self.stage_yaml(),
             type(self).__name__.removesuffix("Brain"),
             metrics,
             with_labels=self.reads_speakers,
         )
+
+    def stage_yaml(self):
+        """Text of the YAML that this run was built from, resolved."""
+        path = Path(self.hparams.output_folder) / "hyperparams.yaml"
+        return path.read_text(encoding="utf-8")
 
     # ---- checkpoints ----
 

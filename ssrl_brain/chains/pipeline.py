@@ -39,6 +39,8 @@ logger = get_logger(__name__)
 VERIFICATION_METRICS = ("eer", "min_dcf_0.05", "min_dcf_0.01")
 LABEL_METRICS = (
     "nmi",
+    "nmi_audio",  # of speech and of faces alone, where both are clustered
+    "nmi_visual",
     "nmi_kept",  # after purification, where there was any
     "accuracy",
     "purity",
@@ -135,7 +137,9 @@ def make_corpus(chain, folder, options):
         synthvox.make_corpus,
         kwargs={"folder": str(folder), **chain["corpus"]},
     )
+    frames = folder / "voxceleb_frames"
     return {
+        **({"frames_folder": str(frames)} if frames.is_dir() else {}),
         "data_folder": str(folder / "voxceleb"),
         "trial_lists": options.get("trial_lists", "veri_test.txt"),
         "noise_folder": str(folder / "musan"),
@@ -243,6 +247,9 @@ class Step:
         elif not self.clusters:
             labels = {}
         else:
+            faces = self.folder / "export_visual"
+            if faces.is_dir():
+                own["visual_encoder_folder"] = faces
             labels = self.call(
                 label.main,
                 "hparams/pseudo_label.yaml",

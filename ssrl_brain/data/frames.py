@@ -156,6 +156,7 @@ def check_source(source, folder):
     """
     path, names = source
     if suffix_of(path) in VIDEO_SUFFIXES and not names:
+        _pyav(path)  # that it is missing is no fault of the video
         try:
             number = count_seconds(f"{folder}/{path}")
             read_frame(folder, path, str(number - 1))
@@ -199,7 +200,8 @@ def read_frame(folder, source, name):
         return image.convert("RGB")
 
 
-def _open_video(path):
+def _pyav(path):
+    """The library that reads videos; an optional one."""
     try:
         import av
     except ImportError:
@@ -207,12 +209,12 @@ def _open_video(path):
             f"{path} is a video, which needs PyAV: "
             "`pip install 'ssrl_brain[video]'`, or extract its frames"
         ) from None
-    return av.open(path)
+    return av
 
 
 def count_seconds(path):
     """Frames that a video has at one a second, the first at its beginning."""
-    with _open_video(path) as video:
+    with _pyav(path).open(path) as video:
         if not video.streams.video:
             raise ValueError("it has no picture")
         stream = video.streams.video[0]
@@ -225,7 +227,7 @@ def count_seconds(path):
 
 def _video_frame(path, second):
     """First picture at or after a second; the last one where there is none."""
-    with _open_video(path) as video:
+    with _pyav(path).open(path) as video:
         stream = video.streams.video[0]
         start = stream.start_time or 0
         wanted = start * stream.time_base + second

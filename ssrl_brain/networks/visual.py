@@ -41,6 +41,20 @@ class ResidualBlock(torch.nn.Module):
         return torch.relu(self.convolutions(x) + self.shortcut(x))
 
 
+class Pixels(torch.nn.Module):
+    """Brings pixels from 0 to 255 to [-0.5, 0.5] (DLG-LC, V-C2).
+
+    Example
+    -------
+    >>> Pixels()(torch.tensor([0, 255], dtype=torch.uint8))
+    tensor([-0.5000,  0.5000])
+    """
+
+    def forward(self, images):
+        """Of any shape."""
+        return images / 255 - 0.5
+
+
 class VisualResNet(torch.nn.Module):
     """Embeds images of faces; no max-pool, and every stage halves the image.
 
@@ -71,6 +85,7 @@ class VisualResNet(torch.nn.Module):
         lin_neurons=192,
     ):
         super().__init__()
+        self.pixels = Pixels()
         layers = [
             _convolution(3, channels[0]),
             torch.nn.BatchNorm2d(channels[0]),
@@ -90,7 +105,7 @@ class VisualResNet(torch.nn.Module):
 
     def feature_map(self, images):
         """(N, 3, L, L) pixels from 0 to 255 -> (N, C, L / 16, L / 16)"""
-        return self.layers(images / 255 - 0.5)
+        return self.layers(self.pixels(images))
 
     def forward(self, images):
         """(N, 3, L, L) pixels from 0 to 255 -> (N, 1, D)"""

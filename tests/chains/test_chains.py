@@ -25,7 +25,7 @@ SMALL = {
 
 
 # What some chains take from the command line for all of their steps.
-GIVEN = ("encoder_folder", "label_folder")
+GIVEN = ("encoder_folder", "label_folder", "frames_folder")
 
 
 def is_placeholder(yaml, key):

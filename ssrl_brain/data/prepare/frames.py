@@ -79,7 +79,9 @@ class CorpusFrames:
         """Message where no utterance has frames."""
         reasons = [f"{p} ({r})" for p, r in excluded if r != "no frames"]
         if reasons:
-            return f"no frame below {self.folder} can be read, e.g. {reasons[0]}"
+            return (
+                f"no frame below {self.folder} can be read, e.g. {reasons[0]}"
+            )
         have = next(iter(self.listing), "nothing")
         if suffix_of(have) not in VIDEO_SUFFIXES and self.listing:
             have += "/*"
