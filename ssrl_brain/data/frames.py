@@ -160,7 +160,7 @@ def check_source(source, folder):
         try:
             number = count_seconds(f"{folder}/{path}")
             read_frame(folder, path, str(number - 1))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # bytes that are no video raise anything
             return FrameCheck([], [(path, f"unreadable video: {short(error)}")])
         return FrameCheck([str(second) for second in range(number)], [])
     good, broken = [], []
@@ -168,7 +168,7 @@ def check_source(source, folder):
         try:
             read_frame(folder, path, name)
             good.append(name)
-        except (OSError, ValueError, SyntaxError) as error:
+        except Exception as error:  # bytes that are no image raise anything
             broken.append(
                 (f"{path}/{name}", f"unreadable frame: {short(error)}")
             )
@@ -331,7 +331,7 @@ class Frames:
         source = self.sources[int(row)]
         try:
             image = read_frame(self.folder, source, name)
-        except (OSError, SyntaxError) as error:  # of a broken PNG
+        except (OSError, ValueError, SyntaxError) as error:
             raise ValueError(
                 f"{self.folder}/{source} ({name}) cannot be read any more "
                 f"({short(error)}): {REMEDY}"
