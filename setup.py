@@ -33,6 +33,7 @@ setup(
         "huggingface_hub",
         "tqdm",
         "matplotlib>=3.10",
+        "pillow>=10",
         # The GPU build runs without a GPU as well; never install both.
         f"faiss-gpu>=1.9; {IS_LINUX_X86}",
         "faiss-cpu>=1.9; sys_platform != 'linux'"
@@ -41,6 +42,14 @@ setup(
     extras_require={
         "demo": ["espeakng-loader"],
         "tensorboard": ["tensorboard"],
-        "test": ["pytest", "hypothesis", "ruff", "POT", "espeakng-loader"],
+        "video": ["av>=14"],
+        "test": [
+            "av>=14",
+            "pytest",
+            "hypothesis",
+            "ruff",
+            "POT",
+            "espeakng-loader",
+        ],
     },
 )
