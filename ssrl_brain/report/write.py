@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssrl_brain.report import overview
+from ssrl_brain.report.faces import contact_sheet
 from ssrl_brain.report.page import contents, joined, page, section, tag
 from ssrl_brain.report.runs import read_chain
 from ssrl_brain.report.stage import stage
@@ -11,7 +12,7 @@ from ssrl_brain.report.trials import verification
 from ssrl_brain.system.files import write_text
 
 
-def write_report(folders, output=None):
+def write_report(folders, output=None, faces=0):
     """Writes the report of chains and runs into one HTML file.
 
     Arguments
@@ -20,6 +21,8 @@ def write_report(folders, output=None):
         Output folders of ``pipeline.py`` or ``train.py``, finished or not.
     output : str, optional
         By default report.html in the first folder.
+    faces : int
+        Clusters of each stage whose faces are shown; none unless asked for.
 
     Returns
     -------
@@ -33,16 +36,18 @@ def write_report(folders, output=None):
     """
     chains = [read_chain(folder) for folder in folders]
     path = Path(output or chains[0].folder / "report.html")
-    write_text(path, report(chains))
+    write_text(path, report(chains, faces))
     return path
 
 
-def report(chains):
+def report(chains, faces=0):
     """HTML of chains, the first of which gives the title.
 
     Arguments
     ---------
     chains : list of Chain
+    faces : int
+        See ``write_report``.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def report(chains):
     navigation, chapters = [], []
     for number, chain in enumerate(chains):
         entries = []
-        for anchor, name, content in chapters_of(chain, alone):
+        for anchor, name, content in chapters_of(chain, alone, faces):
             anchor = f"{anchor}-{number}"
             entries.append((name, anchor))
             heading = name if alone else f"{chain.name}: {name}"
@@ -74,7 +79,7 @@ def named_apart(chains):
     return [replace(chain, name=str(chain.folder)) for chain in chains]
 
 
-def chapters_of(chain, alone):
+def chapters_of(chain, alone, faces=0):
     """(anchor, title, HTML) of every chapter of a chain."""
     count, warned = overview.warnings(chain)
     head = [overview.summary(chain)]
@@ -84,7 +89,9 @@ def chapters_of(chain, alone):
     yield "warnings", f"Warnings ({count})", warned
     yield "verification", "Verification", verification(chain)
     for number, run in enumerate(chain.runs):
-        yield f"stage-{number}", f"Stage {run.name}", stage(run)
+        sheet = contact_sheet(run, chain.prepared, faces) if faces else []
+        content = joined(stage(run), *sheet)
+        yield f"stage-{number}", f"Stage {run.name}", content
     yield "data", "Data", overview.data(chain)
     yield "cost", "Cost", overview.cost(chain)
     yield "configuration", "Configuration", overview.configuration(chain)

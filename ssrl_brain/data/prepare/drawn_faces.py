@@ -41,14 +41,14 @@ def draw_session(rng):
     """Draws what stays the same in a session."""
     return {
         "background": draw_background(rng),
-        "cast": np.exp(rng.normal(0, 0.10, 3)) * np.exp(rng.normal(0, 0.22)),
-        "light": rng.uniform(-0.45, 0.45, 2),
-        "at": rng.normal(0, 0.035, 2),
-        "turn": rng.normal(0, 0.045),
-        "tilt": rng.normal(0, 5),  # degrees
-        "zoom": np.exp(rng.normal(0, 0.07)),
-        "blur": rng.uniform(0, 1.6),  # pixels
-        "noise": rng.uniform(0, 0.05),
+        "cast": np.exp(rng.normal(0, 0.06, 3)) * np.exp(rng.normal(0, 0.15)),
+        "light": rng.uniform(-0.3, 0.3, 2),
+        "at": rng.normal(0, 0.015, 2),
+        "turn": rng.normal(0, 0.03),
+        "tilt": rng.normal(0, 2.5),  # degrees
+        "zoom": 1.25 * np.exp(rng.normal(0, 0.03)),
+        "blur": rng.uniform(0, 1.2),  # pixels
+        "noise": rng.uniform(0, 0.03),
         "glasses": rng.random() < 0.2,
     }
 
@@ -68,9 +68,9 @@ def draw_background(rng):
 def draw_frame(rng, face, session):
     """Draws one frame of a face in a session: an image of 96 x 112."""
     image = session["background"].copy()
-    turn = session["turn"] + rng.normal(0, 0.035)
-    at = np.array([0.5, 0.58]) + session["at"] + rng.normal(0, 0.012, 2)
-    zoom = session["zoom"] * np.exp(rng.normal(0, 0.03))
+    turn = session["turn"] + rng.normal(0, 0.025)
+    at = np.array([0.5, 0.58]) + session["at"] + rng.normal(0, 0.008, 2)
+    zoom = session["zoom"] * np.exp(rng.normal(0, 0.02))
     _paint(
         ImageDraw.Draw(image),
         face,
@@ -81,7 +81,7 @@ def draw_frame(rng, face, session):
         session,
     )
     image = image.rotate(
-        session["tilt"] + rng.normal(0, 3), Image.Resampling.BILINEAR
+        session["tilt"] + rng.normal(0, 1.5), Image.Resampling.BILINEAR
     )
     if rng.random() < 0.12:  # a hand, a microphone
         left, top = rng.uniform(0.1, 0.7), rng.uniform(0.55, 0.8)

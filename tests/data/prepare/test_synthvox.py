@@ -269,7 +269,10 @@ def test_a_face_is_known_by_its_traits_and_never_twice_the_same():
 
     def frames(seed, number=2):
         rng = np.random.default_rng(seed)
-        face, session = drawn_faces.draw_face(rng), drawn_faces.draw_session(rng)
+        face, session = (
+            drawn_faces.draw_face(rng),
+            drawn_faces.draw_session(rng),
+        )
         return [
             np.asarray(drawn_faces.draw_frame(rng, face, session))
             for _ in range(number)
