@@ -24,8 +24,15 @@ def main(arguments):
         "folder", nargs="+", type=expanduser, help="of a chain or a run"
     )
     parser.add_argument("--output", type=expanduser, help="file to write")
+    parser.add_argument(
+        "--faces",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of an audio-visual run: shows faces of the N largest clusters",
+    )
     parser.add_argument("--debug", action="store_true", help="full traceback")
     given = parser.parse_args(arguments)
-    path = write_report(given.folder, given.output)
+    path = write_report(given.folder, given.output, given.faces)
     print(f"Report: {path}")
     return path

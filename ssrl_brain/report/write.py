@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssrl_brain.report import overview
+from ssrl_brain.report.faces import contact_sheet
 from ssrl_brain.report.page import (
     MADE_BY,
     contents,
@@ -20,6 +21,8 @@ from ssrl_brain.report.trials import verification
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.folders import relation
 
+# Folders of a run that are only read.
+READ = ("data_folder", "noise_folder", "rir_folder", "frames_folder")
 # How reports began before they named their maker.
 OLDER = re.compile(
     rb'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n<meta '
@@ -27,7 +30,7 @@ OLDER = re.compile(
 )
 
 
-def write_report(folders, output=None):
+def write_report(folders, output=None, faces=0):
     """Writes the report of chains and runs into one HTML file.
 
     Arguments
@@ -36,6 +39,8 @@ def write_report(folders, output=None):
         Output folders of ``pipeline.py`` or ``train.py``, finished or not.
     output : str, optional
         By default report.html in the first folder.
+    faces : int
+        Clusters of each stage whose faces are shown; none unless asked for.
 
     Returns
     -------
@@ -51,7 +56,7 @@ def write_report(folders, output=None):
     path = Path(output or chains[0].folder / "report.html")
     refuse_to_overwrite(path)
     refuse_among_data(path, chains)
-    write_text(path, report(chains))
+    write_text(path, report(chains, faces))
     return path
 
 
@@ -84,7 +89,7 @@ def refuse_to_overwrite(path):
 def refuse_among_data(path, chains):
     """Raises ValueError for a report among the audio of a run."""
     for run in (run for chain in chains for run in chain.runs):
-        for key in ("data_folder", "noise_folder", "rir_folder"):
+        for key in READ:
             read = run.settings.get(key)
             if read and relation(path, read) == "lies in":
                 raise ValueError(
@@ -93,12 +98,14 @@ def refuse_among_data(path, chains):
                 )
 
 
-def report(chains):
+def report(chains, faces=0):
     """HTML of chains, the first of which gives the title.
 
     Arguments
     ---------
     chains : list of Chain
+    faces : int
+        See ``write_report``.
 
     Returns
     -------
@@ -110,7 +117,7 @@ def report(chains):
     navigation, chapters = [], []
     for number, chain in enumerate(chains):
         entries = []
-        for anchor, name, content in chapters_of(chain, alone):
+        for anchor, name, content in chapters_of(chain, alone, faces):
             anchor = f"{anchor}-{number}"
             entries.append((name, anchor))
             heading = name if alone else f"{chain.name}: {name}"
@@ -130,7 +137,7 @@ def named_apart(chains):
     return [replace(chain, name=str(chain.folder)) for chain in chains]
 
 
-def chapters_of(chain, alone):
+def chapters_of(chain, alone, faces=0):
     """(anchor, title, HTML) of every chapter of a chain."""
     count, warned = overview.warnings(chain)
     head = [overview.summary(chain)]
@@ -140,7 +147,9 @@ def chapters_of(chain, alone):
     yield "warnings", f"Warnings ({count})", warned
     yield "verification", "Verification", verification(chain)
     for number, run in enumerate(chain.runs):
-        yield f"stage-{number}", f"Stage {run.name}", stage(run)
+        sheet = contact_sheet(run, chain.prepared, faces) if faces else []
+        content = joined(stage(run), *sheet)
+        yield f"stage-{number}", f"Stage {run.name}", content
     yield "data", "Data", overview.data(chain)
     yield "cost", "Cost", overview.cost(chain)
     yield "configuration", "Configuration", overview.configuration(chain)
