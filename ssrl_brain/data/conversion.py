@@ -19,11 +19,8 @@ from ssrl_brain.data.preparation import (
 from ssrl_brain.data.prepare import folder
 from ssrl_brain.data.transcoding import DONE_BEFORE, convert_file
 from ssrl_brain.data.utterances import MAX_RATE
-from ssrl_brain.system.files import (
-    locked,
-    read_json,
-    write_json,
-)
+from ssrl_brain.system.files import read_json, write_json
+from ssrl_brain.system.locks import locked
 
 logger = get_logger(__name__)
 
