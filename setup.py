@@ -38,6 +38,7 @@ setup(
             "recipe/hparams/*/*.yaml",
             "recipe/chains/*.yaml",
             "recipe/chains/*/*.yaml",
+            "system/*.yaml",
         ]
     },
     entry_points={"console_scripts": ["ssrl-brain = ssrl_brain.cli:console"]},

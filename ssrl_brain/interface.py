@@ -11,7 +11,8 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain.clustering.kmeans import Clusters, kmeans
 from ssrl_brain.commands import train as training
 from ssrl_brain.commands.yaml_files import find
-from ssrl_brain.data.audio_files import check_audio, list_audio, split_suffix
+from ssrl_brain.data.audio_check import check_audio
+from ssrl_brain.data.audio_files import list_audio, split_suffix
 from ssrl_brain.data.preparation import parallel_map
 from ssrl_brain.data.trials import iterate_trials
 from ssrl_brain.data.utterances import Utterances

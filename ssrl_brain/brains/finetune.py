@@ -4,10 +4,14 @@ import hashlib
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.brains.speaker import SpeakerBrain
+from ssrl_brain.clustering.kmeans import session_means
+from ssrl_brain.evaluation.embed import embed
+from ssrl_brain.networks.models import load_centroids_
 from ssrl_brain.system.files import write_text
 
 logger = get_logger(__name__)
@@ -48,7 +52,23 @@ class FinetuneBrain(SpeakerBrain):
         """A new classifier, as wide as there are labelled speakers."""
         head = self.hparams.make_head(out_neurons=self.num_speakers)
         self.hparams.student.head = head
+        if self.hparams.encoder_folder and self.hparams.head_at_means:
+            load_centroids_(head, self.speaker_means())
         self.remember("head", head)
+
+    def speaker_means(self):
+        """Mean embedding (K, D) of each labelled speaker, of length one."""
+        embeddings = embed(
+            self.encode_with(self.hparams.student.encoder),
+            self.train_set.utterances,
+            self.hparams.data_folder,
+            self.hparams.sample_rate,
+            self.device,
+            num_workers=self.hparams.num_workers,
+        )
+        speakers = self.speakers.cpu().numpy()
+        means, _ = session_means(F.normalize(embeddings), speakers)
+        return F.normalize(torch.from_numpy(means))
 
     def on_fit_start(self):
         """Recovers, and only then writes which utterances are labelled."""

@@ -216,7 +216,11 @@ class SpeakerBrain(sb.Brain):
 
     def read_losses(self, average):
         """The running average; ends training if losses stay non-finite."""
-        average, nonfinite = self.unread.read(average)
+        before = (self.epoch - 1) * len(self.train_sampler)
+        log = self.hparams.epoch_log
+        average, nonfinite = self.unread.read(
+            average, lambda step, loss: log.step(before + step, loss)
+        )
         for _ in range(nonfinite):
             self.check_loss_isfinite(torch.tensor(torch.nan))
         return average

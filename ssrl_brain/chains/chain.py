@@ -17,6 +17,7 @@ CHAIN = {
     "encoder",
     "labels",
     "paper",
+    "way",
 }
 STEP = {
     "name",
@@ -70,6 +71,9 @@ def check_whole(path, chain):
     if not chain["steps"]:
         raise ValueError(f"{path}: steps must be a list of steps")
     check_sources(path, chain["steps"])
+    names = [step["name"] for step in chain["steps"]]
+    where = f"in way of {path}: no step"
+    keys.refuse_unknown(chain.get("way", ()), names, where)
 
 
 def check_part(where, part, known, needed):
@@ -95,6 +99,7 @@ def check_part(where, part, known, needed):
         ("overrides", list, "[file.yaml]"),
         ("needs", list, "[key]"),
         ("logged", list, "[name]"),
+        ("way", list, "[step, step]"),
     ):
         if not isinstance(part.get(key, kind()), kind):
             raise ValueError(f"{where}: {key} must be like {like}")

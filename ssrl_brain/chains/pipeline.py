@@ -15,13 +15,15 @@ Without --data_folder a chain with a `corpus` makes its synthetic corpus.
 After each step its embeddings are clustered, unless the chain has
 `cluster: False`; a step whose `labels` name another needs these clusters.
 A step with `needs_speakers: True` is left out where true speakers are not
-known or there are no trials.
-The table is also written to <output_folder>/metrics.json, and report.html
-beside it shows what the stages logged.
+known or there are no trials; `way: [untrained, ceiling]` tells in `way_%` how
+far each EER is from that of the one step to that of the other.
+The table is also written to <output_folder>/metrics.json, report.html beside
+it shows what the stages logged, and clusters.csv lists every file with its
+cluster.
 
 With --plan nothing is trained: data are prepared, a few real batches of each
 stage are run, and the plan says what would run, for how long and in how much
-memory.
+memory. With --no_audio the report holds no clips of utterances.
 """
 
 import contextlib
@@ -37,6 +39,7 @@ from ssrl_brain.chains import chain_file, plan
 from ssrl_brain.chains.chain import SCRIPTS, check_keys
 from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.chains.listing import listing
+from ssrl_brain.chains.outcome import write_outcome
 from ssrl_brain.chains.rehearsal import rehearse
 from ssrl_brain.commands import (
     claims,
@@ -48,7 +51,7 @@ from ssrl_brain.commands import (
     values,
     verify,
 )
-from ssrl_brain.evaluation.tables import markdown_table
+from ssrl_brain.evaluation.tables import markdown_table, with_way
 from ssrl_brain.report.write import refuse_to_overwrite
 from ssrl_brain.system.files import read_json, write_json
 from ssrl_brain.system.folders import Output, check
@@ -69,6 +72,8 @@ LABEL_METRICS = (
     "kept",  # utterances
 )
 
+PLANNED_CLUSTERS = 1000  # a suggested number is not known before
+
 
 def main(arguments):
     """Runs the chain; returns the rows of the table."""
@@ -76,7 +81,9 @@ def main(arguments):
     plan_only = "--plan" in arguments
     if plan_only and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("--plan measures one process: leave out torchrun")
-    arguments = [argument for argument in arguments if argument != "--plan"]
+    about_report = [x for x in arguments if x == "--no_audio"]
+    flags = ("--plan", "--no_audio")
+    arguments = [argument for argument in arguments if argument not in flags]
     path, yamls, options, run_options = read_command_line(arguments)
     chain = read_chain(path)
     chain["overrides"] = chain.get("overrides", []) + yamls
@@ -112,6 +119,7 @@ def main(arguments):
                 logger.info("%s: %s", runner.name, why)
                 continue
             rows.append(runner.result())
+            with_way(rows, *chain.get("way", ()))
             if if_main_process():
                 write_json(
                     output / "metrics.json",
@@ -122,7 +130,10 @@ def main(arguments):
             {"name": f"{name} (paper)", **row} for name, row in paper.items()
         ]
         print(markdown_table(rows + papers, title), flush=True)
-        report.main([str(output)])
+        last = [step for step in runners if not step.needs_speakers][-1]
+        told = write_outcome(output, last.folder, last.table_csv)
+        report.main([str(output), *about_report])
+        print(told, flush=True)
     return rows
 
 
@@ -172,7 +183,7 @@ def corpus_options(chain, folder, options):
     return {
         **({"frames_folder": f"{folder}/voxceleb_frames"} if faces else {}),
         "data_folder": str(folder / "voxceleb"),
-        "trial_lists": options.get("trial_lists", "veri_test.txt"),
+        "trial_lists": options.get("trial_lists", "synthetic_trials.txt"),
         "noise_folder": str(folder / "musan"),
         "rir_folder": str(folder / "RIRS_NOISES"),
     }
@@ -259,6 +270,12 @@ class Step:
         known = known and bool(self.options.get("trial_lists"))
         return self.needs_speakers and not known
 
+    @property
+    def table_csv(self):
+        """Utterances that it is trained on."""
+        default = Path(self.options["prepared_folder"]) / "train.csv"
+        return self.options.get("table_csv", default)
+
     def result(self):
         """Row of the table; from the disk if the step is finished."""
         done = read_json(self.folder / "done.json")
@@ -305,12 +322,14 @@ class Step:
             yaml = "hparams/verify.yaml"
             options = {**own, "output_folder": self.folder / "verify"}
             yield self.verify, verify, yaml, options, ["verify/metrics.json"]
-        if self.clusters and not chain_file.makes_labels(self.yaml):
+        if self.clusters:
             yaml = "hparams/pseudo_label.yaml"
             options = {
                 **self.encoders(),
                 "label_folder": self.folder / "clusters",
             }
+            if chain_file.makes_labels(self.yaml):
+                options["given_labels"] = self.folder / "labels"
             files = [f"clusters/{name}" for name in labels]
             yield self.cluster, label, yaml, options, files
 
@@ -347,7 +366,7 @@ class Step:
         for make, script, yaml, options, files in self.parts():
             if done is None or self.is_missing(files):
                 row |= make(self.call(script.main, yaml, options))
-        if chain_file.makes_labels(self.yaml):
+        if chain_file.makes_labels(self.yaml) and not self.clusters:
             row |= self.cluster(read_history(self.folder)[-1])
         return row
 
@@ -388,6 +407,8 @@ class Step:
         """Command line of a script: the options that its YAML has."""
         known = keys.keys_of(yaml)
         options = {**self.options, **options}
+        if yaml == self.yaml:
+            options |= self.number_of_labels()
         arguments = [
             f"--{key}={'' if value is None else value}"
             for key, value in options.items()
@@ -395,3 +416,12 @@ class Step:
         ]
         others = f"--{command_line.OTHER_STAGES}={','.join(self.stages)}"
         return [yaml, *self.overrides, *arguments, others, *self.run_options]
+
+    def number_of_labels(self):
+        """``num_clusters`` of the labels to learn from, where it is "auto"."""
+        if self.options.get("num_clusters") != "auto":
+            return {}
+        folder = Path(self.options.get("label_folder", ""))
+        source = read_json(folder / "source.json") or {}
+        # before there are any, to plan with
+        return {"num_clusters": source.get("num_clusters", PLANNED_CLUSTERS)}

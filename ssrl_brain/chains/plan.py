@@ -121,7 +121,7 @@ def step_row(step, measured):
     """(row of the table, seconds) of a step that is still to be done."""
     training = measured["steps"] * (measured["seconds_per_step"] or 0)
     clusters = step.clusters and not makes_labels(step.yaml)
-    hours = counted_hours(step, clusters)
+    hours = counted_hours(step, step.clusters)
     embedding = 3600 * hours / measured["speech_per_second"]
     clustering = 0.0
     if clusters:
@@ -168,6 +168,8 @@ def rounds_seconds(cluster, number, emb_dim):
     Measured on a sample, of which k-means makes a single round.
     """
     options, rounds = dict(cluster.keywords), 1
+    if options["num_clusters"] == "auto":  # about as many are tried
+        options["num_clusters"], rounds = max(number // 10, 2), 10
     for key in ("num_iters", "num_restarts"):
         if key in options:
             rounds *= options[key]

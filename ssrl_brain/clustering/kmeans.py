@@ -210,6 +210,37 @@ def cluster_sessions(embeddings, session, cluster, spherical=True):
     return Clusters(labels, centroids, distances)
 
 
+def clusters_of_labels(embeddings, labels):
+    """Labels that are there already, as spherical clusters.
+
+    Arguments
+    ---------
+    embeddings : numpy.ndarray or torch.Tensor
+        (N, D)
+    labels : numpy.ndarray
+        (N,) integers from 0; none may be left out, or its centroid is 0.
+
+    Returns
+    -------
+    Clusters
+        Centroids are the means of their utterances, of length 1.
+
+    Example
+    -------
+    >>> embeddings = np.float32([[2, 0], [0, 1], [0, 4]])
+    >>> clusters_of_labels(embeddings, np.array([1, 0, 0])).centroids
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    embeddings = usable(embeddings, spherical=True)
+    sums = np.zeros((labels.max() + 1, embeddings.shape[1]), np.float32)
+    np.add.at(sums, labels, embeddings)
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    centroids = sums / np.maximum(lengths, 1e-12)
+    distances = squared_distances(embeddings, centroids, labels)
+    return Clusters(labels, centroids, distances)
+
+
 def _as_float32(embeddings):
     """A contiguous (N, D) array, copied only where it must be."""
     if isinstance(embeddings, torch.Tensor):

@@ -13,6 +13,8 @@ be.
 """
 
 import argparse
+import functools
+import os
 
 from ssrl_brain.data.conversion import FAILED, FORMATS, convert_tree
 
@@ -24,8 +26,9 @@ def main(arguments):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data_folder", required=True, help="audio, which is only read")
-    add("--output_folder", required=True, help="elsewhere, new or ours")
+    folder = functools.partial(add, required=True, type=os.path.expanduser)
+    folder("--data_folder", help="audio, which is only read")
+    folder("--output_folder", help="elsewhere, new or ours")
     add("--format", default="flac", help=" or ".join(FORMATS))
     add("--sample_rate", type=int, default=16000, help="in Hz")
     add("--num_workers", type=int, help="processes; default: all processors")

@@ -6,7 +6,9 @@
 
 Keys and defaults: hparams/pseudo_label.yaml. The label folder holds
 embeddings.npy, centroids.npy, pseudo_labels.csv and source.json; it is either
-whole or absent.
+whole or absent. With --num_clusters=auto the embeddings suggest a number; with
+--given_labels=<label folder> nothing is clustered, and the labels of that
+folder get the distances that they have with this encoder.
 
 With --visual_encoder_folder=<export_visual of audio_visual.yaml> and
 --frames_folder, speech and faces are clustered together.
@@ -21,14 +23,18 @@ import torch.nn.functional as F
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.clustering.kmeans import cluster_sessions
+from ssrl_brain.clustering.kmeans import cluster_sessions, clusters_of_labels
 from ssrl_brain.clustering.purify import purify
+from ssrl_brain.clustering.suggest import SuggestedClusters
 from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.frames import Frames
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
-from ssrl_brain.handover.label_folder import write_pseudo_labels
+from ssrl_brain.handover.label_folder import (
+    read_pseudo_labels,
+    write_pseudo_labels,
+)
 from ssrl_brain.handover.visual_folder import ExportedVisualEncoder
 from ssrl_brain.system.distributed import join_group, on_first_rank
 
@@ -38,7 +44,7 @@ WRITTEN = {"label_folder": "labels", "prepared_folder": "prepared"}
 
 
 def main(arguments):
-    """Writes the label folder; returns its metrics, {} without speakers."""
+    """Writes the label folder; returns its metrics, few without speakers."""
     print_help(arguments, __doc__, "hparams/pseudo_label.yaml")
     hparams_file, run_options, overrides = command_line.parse(
         arguments, "hparams/pseudo_label.yaml", NEEDED
@@ -53,7 +59,15 @@ def label(hparams_file, run_options, overrides, held):
     hparams = command_line.load(hparams_file, overrides)
     on_first_rank(partial(hparams["prepare"], hold=held))
     table = Utterances.from_csv(hparams["table_csv"])
-    check_num_clusters(hparams, table)
+    if hparams["given_labels"]:
+        hparams["cluster"] = of_given_labels(hparams["given_labels"], table)
+        hparams["session_means"] = False
+    elif hparams["num_clusters"] == "auto":
+        hparams["cluster"] = SuggestedClusters(
+            hparams["cluster"], hparams["suggest"]
+        )
+    else:
+        check_num_clusters(hparams, table)
     started = time.time()
     parts, source = embed_modalities(table, hparams, run_options)
     embeddings = join(parts.values())
@@ -74,6 +88,7 @@ def label(hparams_file, run_options, overrides, held):
             source={
                 **{key: hparams[key] for key in OPTIONS_KEPT},
                 **source,
+                "suggestion": suggestion(hparams["cluster"]),
                 "metrics": metrics,
             },
         )
@@ -149,6 +164,18 @@ def nmi_apart(parts, table, hparams):
     return found
 
 
+def of_given_labels(folder, table):
+    """A clustering of embeddings into the labels of a label folder."""
+    labels = read_pseudo_labels(folder, table).labels
+    return partial(clusters_of_labels, labels=labels)
+
+
+def suggestion(cluster):
+    """What a number of clusters was suggested from, as plain values."""
+    found = getattr(cluster, "suggestion", None)
+    return found and found._asdict()
+
+
 def check_num_clusters(hparams, table):
     """Refuses more clusters than there is to cluster, before hours of work."""
     what, number = "utterances", len(table)
@@ -186,7 +213,8 @@ def labels_of(embeddings, table, hparams):
 
 def quality(labels, keep, table, hparams):
     """Metrics of all labels, and of those kept where some are dropped."""
-    metrics = hparams["label_metrics"](table, labels)
+    metrics = {"clusters": len(np.unique(labels))}
+    metrics |= hparams["label_metrics"](table, labels)
     if keep.all():
         return metrics
     kept = {"clusters": len(np.unique(labels[keep]))}

@@ -19,13 +19,14 @@ from pathlib import Path
 
 from ssrl_brain.evaluation.tables import with_figures
 from ssrl_brain.handover.encoder_folder import encoder_fingerprint
-from ssrl_brain.handover.model_card import (
+from ssrl_brain.handover.model_card import model_card, thresholds
+from ssrl_brain.handover.provenance import (
     describe_data,
+    describe_encoder,
     describe_run,
-    model_card,
-    thresholds,
+    language_of,
 )
-from ssrl_brain.handover.publishing import publish
+from ssrl_brain.handover.publishing import check_folder, publish
 from ssrl_brain.handover.run_record import check_run
 from ssrl_brain.system.files import read_json
 
@@ -44,6 +45,7 @@ def parser():
     folder("--run_folder", help="output folder of train.py: the method")
     folder("--prepared_folder", help="amount of training data")
     add("--data", help="a sentence about the training data")
+    add("--language", help="of the speech, e.g. en or en,de")
     folder("--verify_folder", help="output folder of verify.py: the figures")
     add("--private", action="store_true", help="only you can see it")
     add("--dry_run", "--dry-run", action="store_true", help="sends nothing")
@@ -60,7 +62,11 @@ def main(arguments):
     data = [options.data] if options.data else []
     if options.prepared_folder:
         data.append(describe_data(options.prepared_folder))
+    language = options.language and options.language.split(",")
+    if options.prepared_folder and not language:
+        language = language_of(options.prepared_folder)
     metrics, choices = read_figures(options)
+    check_folder(options.encoder_folder)  # before it is loaded
     card = model_card(
         options.repo_id,
         options.license,
@@ -68,6 +74,8 @@ def main(arguments):
         " ".join(data),
         metrics,
         choices,
+        describe_encoder(options.encoder_folder),
+        language,
     )
     texts = {"README.md": card}
     if metrics:

@@ -5,7 +5,9 @@
 
 Works on what is there: a run may be half-finished, without trial lists or
 without known speakers. Several folders are compared by their EER over
-training time. By default the file is report.html in the first folder.
+training time. By default the file is report.html in the first folder. It holds short
+clips of some utterances, so that clusters can be listened to: --no_audio leaves
+the voices out.
 """
 
 import argparse
@@ -25,6 +27,9 @@ def main(arguments):
     )
     parser.add_argument("--output", type=expanduser, help="file to write")
     parser.add_argument(
+        "--no_audio", action="store_true", help="no clips of utterances"
+    )
+    parser.add_argument(
         "--faces",
         type=int,
         default=0,
@@ -33,6 +38,8 @@ def main(arguments):
     )
     parser.add_argument("--debug", action="store_true", help="full traceback")
     given = parser.parse_args(arguments)
-    path = write_report(given.folder, given.output, given.faces)
+    path = write_report(
+        given.folder, given.output, not given.no_audio, given.faces
+    )
     print(f"Report: {path}")
     return path

@@ -23,6 +23,7 @@ Toolkit options: --device=cpu --precision=bf16 --ckpt_interval_minutes=15
 epoch, in a temporary folder, and shows errors with their traceback.
 """
 
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain.commands import claims, command_line
 from ssrl_brain.commands.help import print_help, stages_text
 from ssrl_brain.handover.export import foreign_classes
+from ssrl_brain.system.console import LOG_CONFIG
 from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.interrupt import after_the_step
@@ -92,7 +94,10 @@ def train(hparams_file, run_options, overrides, held):
     conditions.check(hparams, {"banks": now["banks"]})
     hparams["initialise"]()
     output = Path(hparams["output_folder"])
-    sb.create_experiment_directory(str(output), save_env_desc=False)
+    sb.create_experiment_directory(
+        str(output), save_env_desc=False, log_config=LOG_CONFIG
+    )
+    logging.captureWarnings(True)
     run_on_main(write_environment, args=[output])
     run_on_main(
         write_text,

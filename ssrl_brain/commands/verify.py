@@ -13,6 +13,11 @@ known, which makes them too narrow.
 With --cohort_folder=<label folder> scores are normalised as well (adaptive
 s-norm) against a mean embedding per pseudo label; these go to scores_as_norm/.
 
+With --calibrate scores become log likelihood ratios: a logistic regression on
+the first list, or on that of --calibrate=<list>, goes to calibration.json with
+the threshold that follows, and Cllr and minCllr stand beside the EER. Use
+trials that are like those to be decided.
+
 Embeddings are kept in the output folder and used again as long as encoder and
 audio are the same. Several ranks (torchrun) share the work.
 """
@@ -30,6 +35,7 @@ from ssrl_brain.commands.help import print_help
 from ssrl_brain.data.preparation import read_summary
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.cache import cached_embeddings
+from ssrl_brain.evaluation.calibration import cllr, fit_calibration, min_cllr
 from ssrl_brain.evaluation.metrics import score_trials
 from ssrl_brain.evaluation.score_norm import (
     adaptive_s_norm,
@@ -44,6 +50,7 @@ from ssrl_brain.evaluation.verification import (
 )
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import read_embeddings, read_pseudo_labels
+from ssrl_brain.report.tables import read_scores
 from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_json
 from ssrl_brain.system.folders import atomic_folder, remove
@@ -64,6 +71,10 @@ NEEDED = ("num_bootstraps", "cohort_folder", "cache_folder", "label_metrics")
 def main(arguments):
     """Scores all prepared lists; returns metrics by name of the list."""
     print_help(arguments, __doc__, "hparams/verify.yaml")
+    arguments = [
+        "--calibrate=True" if argument == "--calibrate" else argument
+        for argument in arguments
+    ]
     hparams_file, run_options, overrides = command_line.parse(
         arguments, "hparams/verify.yaml", NEEDED
     )
@@ -110,6 +121,7 @@ def verify(hparams_file, run_options, overrides, held):
         }
     if statistics is None:  # of an earlier run
         remove(folder / SCORES[1], "scores")
+    calibrate(metrics, hparams["calibrate"], folder)
     write_json(folder / "metrics.json", metrics)
     rows = [verification_row(*item) for item in metrics.items()]
     print(markdown_table(rows), flush=True)
@@ -182,6 +194,44 @@ def score_list(path, table, embeddings, statistics, hparams, folders):
         write_scores(folders[1] / path.name, scores, trials, table)
         metrics["as_norm"] = figures(scores, trials, table, hparams)
     return metrics
+
+
+def calibrate(metrics, name, folder):
+    """Adds what calibrated scores are worth to the metrics of every list.
+
+    Arguments
+    ---------
+    metrics : dict
+        By name of the list.
+    name : str or bool
+        List to fit on; True: the first; False: none.
+    folder : Path
+        With the score files; ``calibration.json`` is written there.
+    """
+    (folder / "calibration.json").unlink(missing_ok=True)  # of an earlier run
+    if not name:
+        return
+    name = next(iter(metrics)) if name is True else str(name)
+    if name not in metrics:
+        raise ValueError(
+            f"--calibrate={name} is none of the lists {', '.join(metrics)}"
+        )
+    scored = {x: read_scores(folder / "scores" / f"{x}.txt") for x in metrics}
+    found = fit_calibration(*scored[name])
+    written = {
+        "list": name,
+        "slope": found.slope,
+        "offset": found.offset,
+        "threshold": found.threshold(),
+    }
+    for other, (scores, labels) in scored.items():
+        metrics[other]["calibration"] = {
+            **written,
+            "cllr": cllr(found.llr(scores), labels),
+            "min_cllr": min_cllr(scores, labels),
+        }
+    encoder = metrics[name]["encoder"]
+    write_json(folder / "calibration.json", {**written, "encoder": encoder})
 
 
 def figures(scores, trials, table, hparams):

@@ -20,6 +20,7 @@ from ssrl_brain.data.prepare import folder
 from ssrl_brain.data.transcoding import DONE_BEFORE, convert_file
 from ssrl_brain.data.utterances import MAX_RATE
 from ssrl_brain.system.files import read_json, write_json
+from ssrl_brain.system.folders import relation
 from ssrl_brain.system.locks import locked
 
 logger = get_logger(__name__)
@@ -136,13 +137,11 @@ def chunk_size(num_jobs, num_workers):
 
 def refuse_nested(data_folder, output_folder):
     """Raises ValueError if output lies in, at or above what is read."""
-    source = Path(os.path.realpath(data_folder))
-    target = Path(os.path.realpath(output_folder))
-    if target.is_relative_to(source) or source.is_relative_to(target):
+    how = relation(output_folder, data_folder)
+    if how:
         raise ValueError(
-            f"output_folder {output_folder} lies in, at or above data_folder "
-            f"{data_folder}, which is never written to: choose a folder "
-            "elsewhere"
+            f"output_folder {output_folder} {how} data_folder {data_folder}, "
+            "which is only read: give another --output_folder"
         )
 
 

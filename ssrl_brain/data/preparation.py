@@ -128,7 +128,7 @@ def files_below(folder):
     return {
         path.relative_to(folder).as_posix(): path.stat().st_size
         for path in sorted(folder.rglob("*"))
-        if not path.is_dir()
+        if not path.is_dir() and path.name != MARKER  # written last
     }
 
 

@@ -41,6 +41,19 @@ def markdown_table(rows, title=""):
     return "\n".join(lines)
 
 
+def with_interval(value, interval=None):
+    """A figure with no more digits than its interval bears.
+
+    Example
+    -------
+    >>> with_interval(13.888, [10.6, 16.9]), with_interval(2.9433, [2.93, 2.96])
+    ('13.9', '2.943')
+    """
+    if interval and interval[1] - interval[0] < 0.02 * abs(value):
+        return f"{value:.4g}"
+    return f"{value:.3g}"
+
+
 FIGURES = {
     "eer": "EER %",
     "min_dcf_0.05": "minDCF(0.05)",
@@ -77,11 +90,14 @@ def verification_row(name, metrics):
             if key not in part:
                 row[title + suffix] = f"no {part['lacks']}"
                 continue
-            text = f"{part[key]:.4g}"
-            if key in part["intervals"]:
-                low, high = part["intervals"][key]
-                text += f" ({low:.3g} to {high:.3g})"
+            interval = part["intervals"].get(key)
+            text = with_interval(part[key], interval)
+            if interval:
+                text += f" ({interval[0]:.3g} to {interval[1]:.3g})"
             row[title + suffix] = text
+    if "calibration" in metrics:
+        row["Cllr"] = float(metrics["calibration"]["cllr"])
+        row["minCllr"] = float(metrics["calibration"]["min_cllr"])
     return row
 
 
@@ -94,3 +110,25 @@ def with_figures(metrics):
     'b'
     """
     return next((name for name, x in metrics.items() if "lacks" not in x), None)
+
+
+def with_way(rows, first=None, last=None):
+    """Adds ``way_%``: how far a row's EER is from one row's to another's.
+
+    Only when both rows are there; a row that is better than the last has more
+    than 100.
+
+    Example
+    -------
+    >>> eers = {"untrained": 30.0, "ssrl": 16.0, "ceiling": 14.0}
+    >>> rows = [{"name": name, "eer": eer} for name, eer in eers.items()]
+    >>> with_way(rows, "untrained", "ceiling")
+    >>> [row["way_%"] for row in rows]
+    [0.0, 87.5, 100.0]
+    """
+    eers = {row["name"]: row["eer"] for row in rows if "eer" in row}
+    if first not in eers or last not in eers or eers[first] == eers[last]:
+        return
+    for row in rows:
+        gone = eers[first] - row["eer"]
+        row["way_%"] = round(100 * gone / (eers[first] - eers[last]), 1)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from ssrl_brain.data.trials import lacking, read_trials
 from ssrl_brain.data.utterances import Utterances
@@ -26,6 +25,18 @@ class Trials(NamedTuple):
     def rows(self):
         """Rows that the list names, each once."""
         return np.unique(np.concatenate([self.enrol, self.test]))
+
+    def of_rows(self, rows):
+        """The same trials over some rows of the table, sorted, by themselves.
+
+        Example
+        -------
+        >>> trials = Trials(np.array([1]), np.array([7]), np.array([3]))
+        >>> trials.of_rows(trials.rows())
+        Trials(labels=array([1]), enrol=array([1]), test=array([0]))
+        """
+        sides = (np.searchsorted(rows, x) for x in (self.enrol, self.test))
+        return Trials(self.labels, *sides)
 
     def repeated(self):
         """Trials that stand further up already, in order of the list.
@@ -197,6 +208,4 @@ class Validation:
         vectors = embed(
             encode, self.table, self.data_folder, self.sample_rate, device, rows
         )
-        embeddings = torch.zeros(len(self.table), vectors.shape[1])
-        embeddings[rows] = vectors
-        return verify(embeddings, self.trials)
+        return verify(vectors, self.trials.of_rows(rows))

@@ -1,12 +1,7 @@
 """The card that goes with a published encoder, from what its run left."""
 
-import pydoc
-import sys
-from pathlib import Path
-
 import numpy as np
 from huggingface_hub import EvalResult, ModelCardData
-from ruamel.yaml import YAML
 
 from ssrl_brain.evaluation.metrics import eer, min_dcf
 from ssrl_brain.evaluation.tables import (
@@ -15,9 +10,6 @@ from ssrl_brain.evaluation.tables import (
     verification_row,
     with_figures,
 )
-from ssrl_brain.handover.export import class_names
-from ssrl_brain.system.files import read_json
-from ssrl_brain.training.log import read_history
 
 CARD = """---
 {front_matter}
@@ -26,6 +18,8 @@ CARD = """---
 # Speaker embeddings learnt {how} labels
 
 {method}
+
+{encoder}
 
 ```python
 from speechbrain.inference.speaker import SpeakerRecognition
@@ -37,13 +31,15 @@ same_speaker = score.item() > {threshold}
 ## Threshold
 
 {thresholds}
-
+{calibration}
 The second value that `verify_files` returns compares the score with 0.25,
 which was chosen for another model: do not use it.
 
 ## Training data
 
 {data}
+
+{chain}
 
 ## Figures
 
@@ -67,103 +63,9 @@ by itself, nor for identifying anyone without their consent.
 ```
 """
 
-# By the word under which the first line of a Brain's module cites them.
-PAPERS = {
-    "SSRL": """@article{cai2024ssrl, title={Self-supervised Reflective Learning through
-  Self-distillation and Online Clustering for Speaker Representation Learning},
-  author={Cai, Danwei and Cai, Zexin and Li, Ming}, year={2024}}""",
-    "DINO": """@inproceedings{chen2022dino, title={A Comprehensive Study on Self-Supervised
-  Distillation for Speaker Representation Learning},
-  author={Chen, Zhengyang and Qian, Yao and Han, Bing and Qian, Yanmin and
-  Zeng, Michael}, year={2022}}""",
-    "DLG-LC": """@article{han2023cadino, title={Self-Supervised Learning with Cluster-Aware-DINO
-  for High-Performance Robust Speaker Verification},
-  author={Han, Bing and Chen, Zhengyang and Qian, Yanmin}, year={2023}}""",
-    "iterative": """@inproceedings{cai2021iterative, title={An Iterative Framework for
-  Self-Supervised Deep Speaker Representation Learning},
-  author={Cai, Danwei and Wang, Weiqing and Li, Ming}, year={2021}}""",
-}
-PAPERS["CA-DINO"] = PAPERS["DLG-LC"]
 SPEECHBRAIN = """@misc{speechbrain, title={{SpeechBrain}: A General-Purpose Speech Toolkit},
   author={Ravanelli, Mirco and others}, year={2021},
   note={arXiv:2106.04624}}"""
-
-
-def describe_run(run_folder):
-    """What the folder of a stage tells about how its encoder was trained.
-
-    Arguments
-    ---------
-    run_folder : str or Path
-        With the ``hyperparams.yaml`` and ``history.jsonl`` of ``train.py``.
-
-    Returns
-    -------
-    dict
-        "text" of one paragraph, "with_labels", and "papers" to be cited.
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not such a folder.
-    """
-    path = Path(run_folder) / "hyperparams.yaml"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: --run_folder is the output folder of "
-            "train.py"
-        )
-    stage = YAML().load(path)
-    name = next(class_names(stage["brain_class"])).removeprefix("!name:")
-    brain = pydoc.locate(name)
-    module = first_line(sys.modules.get(brain.__module__)) if brain else name
-    encoder = next(class_names(stage["embedding_model"])).rsplit(".", 1)[-1]
-    epochs = len(read_history(run_folder))
-    return {
-        "text": f"{module} {first_line(brain)}\nEncoder: {encoder}, trained "
-        f"for {epochs} epochs in this stage.",
-        "with_labels": bool(getattr(brain, "reads_speakers", False)),
-        "papers": [text for word, text in PAPERS.items() if word in module],
-    }
-
-
-def first_line(documented):
-    """First line of what a module or class says of itself.
-
-    Example
-    -------
-    >>> first_line(dict)[:6]
-    'dict()'
-    """
-    return (documented.__doc__ or "").strip().partition("\n")[0]
-
-
-def describe_data(prepared_folder):
-    """A sentence about the training data, from ``prepared.json``.
-
-    Arguments
-    ---------
-    prepared_folder : str or Path
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not a prepared folder.
-    """
-    summary = read_json(Path(prepared_folder) / "prepared.json")
-    if summary is None:
-        raise FileNotFoundError(
-            f"{prepared_folder} is not a prepared folder (no prepared.json)"
-        )
-    counts = summary["counts"]
-    return (
-        f"{counts['train']:,} utterances, {counts['train hours']:.1f} hours, "
-        f"{counts['train sessions']:,} sessions."
-    )
 
 
 def thresholds(score_file):
@@ -225,38 +127,51 @@ def evaluation_results(metrics):
 
 
 def model_card(
-    repo_id, license, run=None, data=None, metrics=None, choices=None
+    repo_id,
+    license,
+    run=None,
+    data=None,
+    metrics=None,
+    choices=None,
+    encoder=None,
+    language=None,
 ):
     """Text of the ``README.md`` of a published encoder.
 
-    Arguments
-    ---------
-    repo_id : str
-    license : str
-        Identifier of the hub, such as apache-2.0.
-    run : dict, optional
-        See ``describe_run``.
-    data : str, optional
-        See ``describe_data``.
-    metrics : dict, optional
-        ``metrics.json`` of ``verify.py``.
-    choices : list of dict, optional
-        See ``thresholds``; of the list ``with_figures``.
+        Arguments
+        ---------
+        repo_id : str
+        license : str
+            Identifier of the hub, such as apache-2.0.
+        run : dict, optional
+            See ``describe_run``.
+        data : str, optional
+            See ``describe_data``.
+        metrics : dict, optional
+            ``metrics.json`` of ``verify.py``.
+        choices : list of dict, optional
+            See ``thresholds``; of the list ``with_figures``.
+    encoder : dict, optional
+        See ``describe_encoder``.
+    language : str or list of str, optional
+        Codes such as "en".
 
-    Returns
-    -------
-    str
+        Returns
+        -------
+        str
 
-    Example
-    -------
-    >>> card = model_card("me/voices", "apache-2.0")
-    >>> "from_hparams(source=\\"me/voices\\")" in card, "THRESHOLD" in card
-    (True, True)
+        Example
+        -------
+        >>> card = model_card("me/voices", "apache-2.0")
+        >>> "from_hparams(source=\\"me/voices\\")" in card, "THRESHOLD" in card
+        (True, True)
     """
     run = run or UNKNOWN_RUN
     front_matter = ModelCardData(
         license=license,
         library_name="speechbrain",
+        pipeline_tag="feature-extraction",
+        language=language,
         tags=["speechbrain", "embeddings", "speaker-verification"]
         + ([] if run["with_labels"] else ["self-supervised"]),
         model_name=repo_id.split("/")[-1],
@@ -278,6 +193,9 @@ def model_card(
         front_matter=front_matter.to_yaml().strip(),
         how="with" if run["with_labels"] else "without",
         method=run["text"],
+        encoder="\n".join(f"- {k}: {v}" for k, v in (encoder or {}).items()),
+        chain=markdown_table(run["chain"]) if run.get("chain") else "",
+        calibration=calibration_text(metrics),
         repo_id=repo_id,
         threshold=threshold,
         thresholds=chosen,
@@ -288,6 +206,37 @@ def model_card(
     )
 
 
+def calibration_text(metrics):
+    """What a score says, where ``verify.py --calibrate`` was run.
+
+    Example
+    -------
+    >>> found = {"list": "calls", "slope": 10.0, "offset": -4.0}
+    >>> text = calibration_text({"calls": {"calibration": found}})
+    >>> "10 * score - 4" in text, calibration_text(None)
+    (True, '')
+    """
+    found = next(iter((metrics or {}).values()), {}).get("calibration")
+    if not found:
+        return ""
+    sign = "-" if found["offset"] < 0 else "+"
+    return CALIBRATED.format(
+        list=found["list"],
+        slope=found["slope"],
+        sign=sign,
+        offset=abs(found["offset"]),
+    )
+
+
+CALIBRATED = """
+Calibrated on the list {list}: the natural logarithm of how much likelier a
+score is under one speaker than under two is
+
+    {slope:.4g} * score {sign} {offset:.4g}
+
+Accept where it exceeds -ln(p / (1 - p)), p being how often you expect one
+speaker.
+"""
 UNKNOWN_RUN = {
     "text": "The method was not recorded.",
     "with_labels": False,

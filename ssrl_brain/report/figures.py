@@ -48,6 +48,8 @@ def curves(history, panel):
                 **looks(position),
             )
     epoch_axis(ax, history)
+    if panel.from_zero:
+        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     return finished(ax)
 
 
@@ -196,6 +198,7 @@ def eer_over_time(lines):
             **looks(names.index(name)),
         )
     ax.set_xlim(left=-0.03 * latest / divisor)
+    ax.set_ylim(bottom=0)
     return finished(ax)
 
 
@@ -236,19 +239,33 @@ def det_curves(lines):
 
 
 @styled
-def score_histogram(scores, labels):
-    """Scores of both kinds of trials, and the threshold of the EER."""
+def score_histogram(scores, labels, limits=None):
+    """Scores of both kinds of trials, and the threshold of the EER.
+
+    Arguments
+    ---------
+    scores, labels : numpy.ndarray
+        (M,)
+    limits : tuple of float, optional
+        Lowest and highest score of all that are to be compared.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     same, different = scores[labels == 1], scores[labels == 0]
     _, threshold = eer(same, different)
-    edges = np.linspace(scores.min(), scores.max() + 1e-9, 61)
-    ax = axes("cosine score", "density")
+    low, high = limits or (scores.min(), scores.max())
+    edges = np.linspace(low, high + 1e-9, 61)
+    ax = axes("cosine score", "share of the trials, %")
     for values, name, colour in (
         (different, "different speakers", COLOURS[1]),
         (same, "same speaker", COLOURS[0]),
     ):
-        density, _ = np.histogram(values, edges, density=True)
-        ax.stairs(density, edges, fill=True, alpha=0.3, color=colour)
-        ax.stairs(density, edges, color=colour, label=name, lw=1.4)
+        counts, _ = np.histogram(values, edges)
+        share = 100 * counts / len(values)
+        ax.stairs(share, edges, fill=True, alpha=0.3, color=colour)
+        ax.stairs(share, edges, color=colour, label=name, lw=1.4)
     ax.axvline(threshold, color="black", ls=":", label="equal error")
     return finished(ax)
 
@@ -269,3 +286,56 @@ def cluster_sizes(sizes):
     ax.stairs(counts, edges, fill=True, color=COLOURS[0])
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     return finished(ax)
+
+
+@styled
+def silhouettes(suggestion):
+    """Mean silhouette against the number of clusters, and what was taken."""
+    tried, values = np.array(suggestion["tried"], dtype=float).T
+    ax = axes("clusters", "mean silhouette")
+    ax.plot(tried, values, **looks(0))
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter("{x:g}")
+    for key, name, line in (
+        ("speakers", "highest", ":"),
+        ("num_clusters", "taken", "--"),
+    ):
+        ax.axvline(suggestion[key], color=GREY, ls=line, label=name)
+    return finished(ax)
+
+
+@styled
+def embedding_map(places, labels, shown):
+    """Places of utterances, the clusters shown in colour.
+
+    Arguments
+    ---------
+    places : numpy.ndarray
+        (n, 2)
+    labels : numpy.ndarray
+        (n,)
+    shown : iterable of int
+        Clusters, the largest first.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    ax = axes("", "", height=3.8)
+    others = ~np.isin(labels, shown)
+    ax.scatter(*places[others].T, s=4, color="#B9BEC6", linewidths=0)
+    for position, cluster in enumerate(shown):
+        given = looks(position)
+        ax.scatter(
+            *places[labels == cluster].T,
+            s=14,
+            color=given["color"],
+            marker=given["marker"],
+            linewidths=0,
+            label=f"{cluster}",
+        )
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_visible(False)
+    return finished(ax, columns=5)

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
+import sklearn.decomposition
+import sklearn.manifold
 import sklearn.metrics
 import torch
 
@@ -153,6 +155,40 @@ def most_doubtful(clusters, number):
 def largest(clusters, number):
     """Positions of clusters, the largest first."""
     return np.argsort(-clusters.sizes, kind="stable")[:number].tolist()
+
+
+def places(embeddings, max_rows=1500, seed=0):
+    """Places of utterances on a map where near ones are alike (t-SNE).
+
+    Arguments
+    ---------
+    embeddings : numpy.ndarray
+        (N, D), none of them zero.
+    max_rows : int
+        Drawn from more.
+    seed : int
+
+    Returns
+    -------
+    rows : numpy.ndarray
+        (n,) of the embeddings; empty for fewer than ten.
+    places : numpy.ndarray
+        (n, 2)
+    """
+    rows = np.arange(len(embeddings))
+    if len(rows) < 10:
+        return rows[:0], np.empty((0, 2))
+    if len(rows) > max_rows:
+        order = np.random.default_rng(seed).permutation(len(rows))
+        rows = np.sort(order[:max_rows])
+    points = np.float64(embeddings[rows])
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points = sklearn.decomposition.PCA(
+        min(50, *points.shape), random_state=seed
+    ).fit_transform(points)
+    return rows, sklearn.manifold.TSNE(
+        perplexity=min(30, (len(rows) - 1) / 3), max_iter=500, random_state=seed
+    ).fit_transform(points)
 
 
 def parent(run, key):

@@ -95,8 +95,8 @@ def summary(chain):
     )
 
 
-def over_time(chains):
-    """Figure 3 of SSRL for one chain or several."""
+def over_time(chains, beside=()):
+    """Figure 3 of SSRL for one chain or several, and what is drawn beside."""
     lines = [
         (name if len(chains) == 1 else chain.name, seconds, eer)
         for chain in chains
@@ -115,7 +115,8 @@ def over_time(chains):
                 "clustering, validation and verification are not counted. "
                 "The teacher where there is one.",
                 data_uri(figures.eer_over_time(lines)),
-            )
+            ),
+            *beside,
         ]
     )
 
@@ -129,7 +130,9 @@ def data(chain):
         )
     prepared = read_json(chain.prepared / "prepared.json")
     counts, made_from = prepared["counts"], prepared["made_from"]
+    corpus = made_from.get("corpus", {})
     facts = [
+        *([key, str(value)] for key, value in corpus.items()),
         ["folder", str(made_from.get("data_folder", ""))],
         ["training utterances", shown_count(counts["train"])],
         ["hours of them", f"{counts['train hours']:.1f}"],

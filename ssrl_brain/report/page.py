@@ -6,36 +6,51 @@ The page carries all it needs: no script, no font, no address of the network.
 import html
 
 CSS = """
-:root { color-scheme: light; }
+:root { color-scheme: light dark; --ground: #fff; --text: #1b1f24;
+  --quiet: #57606a; --line: #d5d9df; --thin: #e3e6ea; --link: #0b5394;
+  --box: #f6f8fa; --warn: #fff7ed; --warned: #b45309; }
+@media (prefers-color-scheme: dark) { :root { --ground: #14171b;
+  --text: #e4e7eb; --quiet: #a3abb5; --line: #444b55; --thin: #2c323a;
+  --link: #7ab7f0; --box: #1f242b; --warn: #33240f; --warned: #d98b2b; }
+  figure img { filter: invert(1) hue-rotate(180deg) brightness(1.1); } }
 * { box-sizing: border-box; }
-body { margin: 0; background: #fff; color: #1b1f24;
+body { margin: 0; background: var(--ground); color: var(--text);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 1240px; margin: 0 auto; padding: 16px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .4em 0; }
 h2 { font-size: 1.3rem; margin: 2em 0 .5em; padding-bottom: .2em;
-  border-bottom: 2px solid #d5d9df; }
+  border-bottom: 2px solid var(--line); }
 h3 { font-size: 1.08rem; margin: 1.5em 0 .4em; }
-h1, h2, h3, p, li, a, summary { overflow-wrap: anywhere; }
-p { margin: .5em 0; max-width: 75ch; }
-p.missing { color: #57606a; font-style: italic; }
+h4 { font-size: 1rem; margin: 1em 0 .3em; }
+h1, h2, h3, h4, p, li, a, summary { overflow-wrap: anywhere; }
+p, ul { margin: .5em 0; max-width: 75ch; }
+p.missing { color: var(--quiet); font-style: italic; }
+p.verdict { font-size: 1.06rem; }
 nav { display: flex; flex-wrap: wrap; gap: .2em 1.2em; margin: .6em 0; }
 nav a { min-width: 0; }
-a { color: #0b5394; }
-.warnings { border-left: 5px solid #b45309; background: #fff7ed;
+a { color: var(--link); }
+.warnings { border-left: 5px solid var(--warned); background: var(--warn);
   padding: .3em 1em; }
 .figures { display: grid; gap: 20px 24px; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figure img { display: block; width: 100%; max-width: 460px; height: auto; }
-figcaption { font-size: .88rem; color: #3d444d; max-width: 460px;
+figcaption { font-size: .88rem; color: var(--quiet); max-width: 460px;
   margin-bottom: .3em; }
-figcaption b { display: block; color: #1b1f24; font-size: .96rem; }
+figcaption b { display: block; color: var(--text); font-size: .96rem; }
+.cards { display: grid; gap: 12px;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 270px), 1fr)); }
+.card { border: 1px solid var(--line); border-radius: 6px;
+  padding: .5em .7em; min-width: 0; }
+.card audio { display: block; width: 100%; height: 36px; margin: .1em 0 .5em; }
+.id { font: .8rem ui-monospace, Menlo, Consolas, monospace; display: block;
+  color: var(--quiet); overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; margin: .6em 0; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { padding: .3em .7em; text-align: left; vertical-align: top;
-  border-bottom: 1px solid #e3e6ea; }
+  border-bottom: 1px solid var(--thin); }
 th, td { white-space: nowrap; }
-th { border-bottom: 2px solid #b6bdc6; }
+th { border-bottom: 2px solid var(--line); }
 td.number, th.number { text-align: right;
   font-variant-numeric: tabular-nums; }
 td.ids { font-family: ui-monospace, Menlo, Consolas, monospace;
@@ -43,10 +58,10 @@ td.ids { font-family: ui-monospace, Menlo, Consolas, monospace;
 td.ids span { display: inline-block; margin-right: 1.5em;
   overflow-wrap: anywhere; }
 .facts td { white-space: normal; overflow-wrap: anywhere; }
-tr.paper { color: #57606a; font-style: italic; }
+tr.paper { color: var(--quiet); font-style: italic; }
 details { margin: .5em 0; }
 summary { cursor: pointer; font-weight: 600; }
-pre { overflow-x: auto; background: #f6f8fa; padding: 12px;
+pre { overflow-x: auto; background: var(--box); padding: 12px;
   font-size: .8rem; line-height: 1.4; }
 """
 
@@ -100,7 +115,9 @@ def shown(value):
     Example
     -------
     >>> shown(1152), shown(9.02777), shown([6.1, 7.25]), shown(None), shown("a")
-    ('1,152', '9.028', '6.1 to 7.25', '', 'a')
+    ('1,152', '9.03', '6.1 to 7.25', '', 'a')
+    >>> shown(1234.5)
+    '1,234'
     """
     if value is None:
         return ""
@@ -110,7 +127,9 @@ def shown(value):
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+    return str(value)
 
 
 def table(columns, rows, classes=None):

@@ -1,5 +1,6 @@
 """Which values of the log are drawn together, and what they mean."""
 
+from collections import Counter
 from typing import NamedTuple
 
 
@@ -15,6 +16,24 @@ class Panel(NamedTuple):
     keys: dict
     note: str
     scale: float = 1.0
+
+    @property
+    def from_zero(self):
+        """Whether its axis begins at 0: rates, costs and counts do."""
+        rates = self.unit.endswith("%") and self.unit != BY_CHANCE_HALF
+        return rates or self.unit in FROM_ZERO
+
+
+BY_CHANCE_HALF = "pairs, %"
+FROM_ZERO = (
+    "minDCF(0.05)",
+    "learning rate",
+    "clusters",
+    "utterances",
+    "mean probability",
+    "seconds",
+    "norm",
+)
 
 
 TRAINING = (
@@ -210,7 +229,7 @@ GATE = (
 NOISE = (
     Panel(
         "Can the loss tell right from wrong labels?",
-        "pairs, %",
+        BY_CHANCE_HALF,
         {
             "loss_auc": "wrong label has the larger loss",
             "loss_auc_audio": "of audio",
@@ -224,8 +243,7 @@ GROUPS = {
     "Training": TRAINING,
     "Health of DINO": HEALTH,
     "Loss gate": GATE,
-    "Noise of the labels": NOISE,
-    "Pseudo labels (SSRL, Fig. 4)": LABELS,
+    "Pseudo labels (SSRL, Fig. 4)": LABELS + NOISE,
 }
 PLOTTED = {
     key for panels in GROUPS.values() for panel in panels for key in panel.keys
@@ -234,15 +252,36 @@ NOT_PLOTTED = {"epoch", "seconds", "mean_entropy_share"}
 
 
 def panels_of(history, panels):
-    """Panels of which a history has at least one value.
+    """Panels of which a history has at least two values to draw a line.
 
     Example
     -------
-    >>> [p.title for p in panels_of([{"epoch": 1, "lr": 0.1}], TRAINING)]
+    >>> history = [{"epoch": 1, "lr": 0.1, "eer_student": 9}, {"lr": 0.2}]
+    >>> [p.title for p in panels_of(history, TRAINING)]
     ['Learning rate']
     """
-    logged = {k for r in history for k, v in r.items() if v is not None}
-    return [panel for panel in panels if logged & panel.keys.keys()]
+    times = Counter(k for r in history for k, v in r.items() if v is not None)
+    return [
+        panel
+        for panel in panels
+        if max((times[key] for key in panel.keys), default=0) > 1
+    ]
+
+
+def logged_once(history):
+    """{key: value} of numbers that only one of several epochs has.
+
+    Example
+    -------
+    >>> logged_once([{"epoch": 1, "eer_student": 9.5}, {"epoch": 2, "lr": 0.2}])
+    {'eer_student': 9.5, 'lr': 0.2}
+    """
+    values = {}
+    for record in history:
+        for key, value in record.items():
+            if isinstance(value, (int, float)) and key not in NOT_PLOTTED:
+                values.setdefault(key, []).append(value)
+    return {key: found[0] for key, found in values.items() if len(found) == 1}
 
 
 def other_panels(history):
@@ -250,7 +289,8 @@ def other_panels(history):
 
     Example
     -------
-    >>> [p.title for p in other_panels([{"epoch": 1, "margin": 0.2}])]
+    >>> history = [{"epoch": 1, "margin": 0.2}, {"epoch": 2, "margin": 0.3}]
+    >>> [p.title for p in other_panels(history)]
     ['margin']
     """
     keys = dict.fromkeys(
@@ -261,4 +301,5 @@ def other_panels(history):
         and key not in PLOTTED | NOT_PLOTTED
         and not key.startswith("min_dcf_")
     )
-    return [Panel(key, key, {key: key}, "As logged.") for key in keys]
+    panels = [Panel(key, key, {key: key}, "As logged.") for key in keys]
+    return panels_of(history, panels)

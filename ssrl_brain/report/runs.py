@@ -39,7 +39,7 @@ class Run:
     @property
     def label_folder(self):
         """Pseudo labels made by or after this stage, or None."""
-        for name in ("labels", "clusters"):
+        for name in ("clusters", "labels"):
             if (self.folder / name / "pseudo_labels.csv").is_file():
                 return self.folder / name
         return None

@@ -1,9 +1,8 @@
 """The chapter of one stage: curves, losses, clusters."""
 
-import numpy as np
-
-from ssrl_brain.report import figures, numbers, panels, tables
-from ssrl_brain.report.overview import ids_cell, progress
+from ssrl_brain.report import figures, panels
+from ssrl_brain.report.clusters import clusters
+from ssrl_brain.report.overview import progress
 from ssrl_brain.report.page import (
     details,
     figure,
@@ -15,14 +14,21 @@ from ssrl_brain.report.page import (
 )
 from ssrl_brain.report.runs import MODALITIES
 from ssrl_brain.report.style import data_uri
-from ssrl_brain.system.files import read_json
-
-CLUSTERS_SHOWN = 10
-UTTERANCES_SHOWN = 5
 
 
-def stage(run):
-    """Curves of a stage, the figures of its method, its clusters."""
+def stage(run, clips=None):
+    """Curves of a stage, the figures of its method, its clusters.
+
+    Arguments
+    ---------
+    run : Run
+    clips : Clips or NoClips, optional
+        See ``clusters``.
+
+    Returns
+    -------
+    Html
+    """
     content = [tag("p", f"{progress(run)}; {run.folder}")]
     if not run.history:
         content.append(missing("No epoch has been logged."))
@@ -34,8 +40,12 @@ def stage(run):
         if losses := loss_figures(of_modality(run.history, modality)):
             title = f"Losses as a mixture{modality.replace('_', ': ')}"
             content += [tag("h3", title), gallery(losses)]
-    if run.label_folder is not None:
-        content += clusters(run.label_folder)
+    if run.label_folder is not None and clips is not None:
+        content += clusters(run.label_folder, clips)
+    elif run.label_folder is not None:  # of a step on the way
+        content.append(
+            details("Clusters at its end", *clusters(run.label_folder)[1:])
+        )
     return joined(*content)
 
 
@@ -57,10 +67,17 @@ def curves(history):
             panel_figure(history, panel)
             for panel in panels.panels_of(history, group)
         ]
-        if group is panels.LABELS:
+        if panels.LABELS[0] in group:
             drawn += size_figure(history)
         if drawn:
             content += [tag("h3", title), gallery(drawn)]
+    if once := panels.logged_once(history):
+        content.append(
+            details(
+                "Logged once",
+                table(["logged", "value"], [list(x) for x in once.items()]),
+            )
+        )
     others = [
         panel_figure(history, panel) for panel in panels.other_panels(history)
     ]
@@ -150,66 +167,3 @@ def loss_figures(history):
             )
         )
     return drawn
-
-
-def clusters(folder):
-    """Sizes of the clusters after a stage, and those to listen to."""
-    ids, labels, distances, keep = tables.read_labels(folder)
-    found = numbers.clusters_of(labels, distances)
-    heading = tag("h3", "Clusters at its end")
-    if not len(found.sizes):
-        return [heading, missing("No utterance has a label.")]
-    source = read_json(folder / "source.json") or {}
-    # what a stage calls the distance of its own labels is its teacher's loss
-    measure = "teacher loss" if "stage" in source else "distance"
-    dropped = int((~keep).sum())
-    facts = (
-        f"{len(ids):,} utterances in {len(found.sizes):,} clusters of "
-        f"{found.sizes.min():,} to {found.sizes.max():,}, median "
-        f"{np.median(found.sizes):g}."
-    )
-    if dropped:
-        facts += f" Purification leaves out {dropped:,} of them."
-    sizes = figure(
-        "Cluster sizes",
-        "How many clusters have how many utterances.",
-        data_uri(figures.cluster_sizes(found.sizes)),
-    )
-    largest = numbers.largest(found, CLUSTERS_SHOWN)
-    doubtful = numbers.most_doubtful(found, CLUSTERS_SHOWN)
-    return [
-        heading,
-        tag("p", facts),
-        gallery([sizes]),
-        details(
-            "The largest clusters",
-            tag("p", f"With their utterances of the least {measure}."),
-            cluster_table(found, ids, largest, measure, slice(None)),
-        ),
-        details(
-            "The most doubtful clusters",
-            tag(
-                "p",
-                f"Those of the greatest mean {measure}, with the utterances "
-                "that have most of it: listen whether they are one speaker.",
-            ),
-            cluster_table(found, ids, doubtful, measure, slice(None, None, -1)),
-        ),
-    ]
-
-
-def cluster_table(found, ids, positions, measure, order):
-    """Clusters with some of their utterances, in an order of distance."""
-    rows = [
-        [
-            int(found.numbers[i]),
-            int(found.sizes[i]),
-            float(found.distances[i]),
-            ids_cell(
-                ids[row] for row in found.members[i][order][:UTTERANCES_SHOWN]
-            ),
-        ]
-        for i in positions
-    ]
-    names = ["cluster", "size", f"mean {measure}", "to listen to"]
-    return table(names, rows)

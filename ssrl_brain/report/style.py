@@ -53,7 +53,12 @@ def styled(draw):
 def data_uri(figure):
     """A figure as the address of an inline SVG picture."""
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(
+        file,
+        format="svg",
+        metadata={"Date": None, "Creator": None},
+        transparent=True,  # on the page's ground, light or dark
+    )
     return "data:image/svg+xml;base64," + base64.b64encode(
         file.getvalue()
     ).decode("ascii")

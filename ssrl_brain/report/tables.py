@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d [\d:,]+ - \S+ - (\w+) - (.*)")
+# not what Python itself warns of, which is about libraries
+LOG_LINE = re.compile(
+    r"\d{4}-\d\d-\d\d [\d:,]+ - (?!py\.warnings)\S+ - (\w+) - (.*)"
+)
 
 
 def read_scores(path):

@@ -15,24 +15,27 @@ from ssrl_brain.report.style import data_uri
 
 def verification(chain):
     """DET curves of all stages by list, and the scores of each stage."""
-    by_list = {}
-    for run in chain.runs:
-        for path in run.score_files():
-            scored = tables.read_scores(path)
-            by_list.setdefault(path.stem, []).append((run.name, *scored))
+    by_list = scores_by_list(chain)
     if not by_list:
         return missing("No trial list has been scored.")
     content = []
     for name, scored in by_list.items():
         drawn = det_figure(scored)
+        limits = (
+            min(scores.min(initial=1.0) for _, scores, _ in scored),
+            max(scores.max(initial=-1.0) for _, scores, _ in scored),
+        )
         for stage, scores, labels in scored:
             if 0 < labels.sum() < len(labels):
                 drawn.append(
                     figure(
                         f"Scores: {stage}",
                         f"{int(labels.sum()):,} trials of the same speaker, "
-                        f"{int((1 - labels).sum()):,} of different ones.",
-                        data_uri(figures.score_histogram(scores, labels)),
+                        f"{int((1 - labels).sum()):,} of different ones; the axis "
+                        "is the same for all stages.",
+                        data_uri(
+                            figures.score_histogram(scores, labels, limits)
+                        ),
                     )
                 )
         content += [
@@ -41,6 +44,22 @@ def verification(chain):
             gallery(drawn),
         ]
     return joined(*content)
+
+
+def scores_by_list(chain):
+    """{name of a list: (stage, scores, labels) of those that scored it}"""
+    by_list = {}
+    for run in chain.runs:
+        for path in run.score_files():
+            scored = tables.read_scores(path)
+            by_list.setdefault(path.stem, []).append((run.name, *scored))
+    return by_list
+
+
+def first_det_figure(chain):
+    """[figure of the DET curves of the first list], or []."""
+    scored = list(scores_by_list(chain).values())
+    return det_figure(scored[0]) if scored else []
 
 
 def metrics_table(name, runs):

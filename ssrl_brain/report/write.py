@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ssrl_brain.report import overview
 from ssrl_brain.report.faces import contact_sheet
+from ssrl_brain.report.listen import clips_of
 from ssrl_brain.report.page import (
     MADE_BY,
     contents,
@@ -17,7 +18,8 @@ from ssrl_brain.report.page import (
 )
 from ssrl_brain.report.runs import read_chain
 from ssrl_brain.report.stage import stage
-from ssrl_brain.report.trials import verification
+from ssrl_brain.report.trials import first_det_figure, verification
+from ssrl_brain.report.verdict import verdict
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.folders import relation
 
@@ -30,7 +32,7 @@ OLDER = re.compile(
 )
 
 
-def write_report(folders, output=None, faces=0):
+def write_report(folders, output=None, audio=True, faces=0):
     """Writes the report of chains and runs into one HTML file.
 
     Arguments
@@ -39,6 +41,8 @@ def write_report(folders, output=None, faces=0):
         Output folders of ``pipeline.py`` or ``train.py``, finished or not.
     output : str, optional
         By default report.html in the first folder.
+    audio : bool
+        Whether clips of some utterances are put into the file.
     faces : int
         Clusters of each stage whose faces are shown; none unless asked for.
 
@@ -56,7 +60,7 @@ def write_report(folders, output=None, faces=0):
     path = Path(output or chains[0].folder / "report.html")
     refuse_to_overwrite(path)
     refuse_among_data(path, chains)
-    write_text(path, report(chains, faces))
+    write_text(path, report(chains, audio, faces))
     return path
 
 
@@ -98,12 +102,13 @@ def refuse_among_data(path, chains):
                 )
 
 
-def report(chains, faces=0):
+def report(chains, audio=True, faces=0):
     """HTML of chains, the first of which gives the title.
 
     Arguments
     ---------
     chains : list of Chain
+    audio : bool
     faces : int
         See ``write_report``.
 
@@ -117,7 +122,7 @@ def report(chains, faces=0):
     navigation, chapters = [], []
     for number, chain in enumerate(chains):
         entries = []
-        for anchor, name, content in chapters_of(chain, alone, faces):
+        for anchor, name, content in chapters_of(chain, alone, audio, faces):
             anchor = f"{anchor}-{number}"
             entries.append((name, anchor))
             heading = name if alone else f"{chain.name}: {name}"
@@ -137,18 +142,21 @@ def named_apart(chains):
     return [replace(chain, name=str(chain.folder)) for chain in chains]
 
 
-def chapters_of(chain, alone, faces=0):
+def chapters_of(chain, alone, audio, faces=0):
     """(anchor, title, HTML) of every chapter of a chain."""
     count, warned = overview.warnings(chain)
-    head = [overview.summary(chain)]
+    clips = clips_of(chain.prepared, audio)
+    labelled = [run.name for run in chain.runs if run.label_folder]
+    head = [verdict(chain), overview.summary(chain)]
     if alone:
-        head.append(overview.over_time([chain]))
+        head.append(overview.over_time([chain], first_det_figure(chain)))
     yield "summary", "Summary", joined(*head)
     yield "warnings", f"Warnings ({count})", warned
     yield "verification", "Verification", verification(chain)
     for number, run in enumerate(chain.runs):
         sheet = contact_sheet(run, chain.prepared, faces) if faces else []
-        content = joined(stage(run), *sheet)
+        heard = clips if run.name in labelled[-1:] else None
+        content = joined(stage(run, heard), *sheet)
         yield f"stage-{number}", f"Stage {run.name}", content
     yield "data", "Data", overview.data(chain)
     yield "cost", "Cost", overview.cost(chain)

@@ -61,7 +61,12 @@ KINDS = {
     "checkpoints": _kind("checkpoints", "", ".partial", container=True),
     "verification": _kind("a verification", "", "metrics.json", container=True),
     "cache": _kind("kept embeddings", container=True),
-    "chain": _kind("a chain", "", "metrics.json report.html", container=True),
+    "chain": _kind(
+        "a chain",
+        "",
+        "metrics.json report.html outcome.json clusters.csv",
+        container=True,
+    ),
 }
 REPLACED = (
     "encoder",

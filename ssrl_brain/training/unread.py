@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from ssrl_brain.system.distributed import mean_over_ranks
+from ssrl_brain.system.distributed import mean_over_ranks, rank
 
 
 class UnreadLosses:
@@ -40,13 +40,15 @@ class UnreadLosses:
         self.steps.append(step)
         self.losses.append(loss)
 
-    def read(self, average):
+    def read(self, average, tell=None):
         """Waits for the losses, all ranks together, and forgets them.
 
         Arguments
         ---------
         average : float
             Of the steps before.
+        tell : callable, optional
+            Called with every step and its loss, on the first rank.
 
         Returns
         -------
@@ -63,5 +65,7 @@ class UnreadLosses:
             if usable:  # in the toolkit's order: the same sum to the last bit
                 average -= average / step
                 average += value / step
+            if tell is not None and rank() == 0:
+                tell(step, value)
         self.steps, self.losses = [], []
         return average, finite.count(False)

@@ -235,3 +235,67 @@ def test_a_model_of_the_hub_loads_from_its_folder(start, tmp_path):
     torch.testing.assert_close(
         theirs(wave, torch.ones(2)), ours(wave, torch.ones(2))
     )
+
+
+def test_validation_needs_no_more_than_its_own_list_names(run, start, tmp_path):
+    """Another list may have other speakers, as one to choose on does."""
+    lines = (start["data_folder"] / "trials.txt").read_text().splitlines()
+    one = lines[0].split()[1]
+    few = [line for line in lines if one in line]
+    rest = [line for line in lines if one not in line]
+    for name, found in {"few": few, "rest": rest}.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(found))
+    prepared = tmp_path / "prepared"
+    lists = [str(tmp_path / f"{name}.txt") for name in ("few", "rest")]
+    expected = run(
+        trial_lists=",".join(lists), prepared_folder=prepared, num_bootstraps=0
+    )
+    encoder = ExportedEncoder(start["encoder_folder"])
+    for name in ("few", "rest"):
+        validation = Validation(
+            prepared, start["data_folder"], 16000, trial_list=name
+        )
+        found = validation(encoder, "cpu")
+        assert {k: expected[name][k] for k in found} == pytest.approx(found)
+
+
+def test_scores_are_calibrated_on_a_list(run, start, tmp_path, capsys):
+    with pytest.raises(ValueError, match="trials of each kind"):
+        run(calibrate=True)  # nine of one speaker are too few
+    with pytest.raises(ValueError, match="none of the lists trials"):
+        run(calibrate="other")
+
+
+def test_a_calibration_says_what_its_scores_are_worth(tmp_path):
+    generator = np.random.default_rng(0)
+    lines = {}
+    for name in ("known", "other"):
+        labels = np.arange(60) % 2
+        scores = 0.2 * generator.standard_normal(60) + 0.4 * labels
+        lines[name] = scores, labels
+        (tmp_path / "scores").mkdir(exist_ok=True)
+        (tmp_path / f"scores/{name}.txt").write_text(
+            "".join(
+                f"{s:.6f} {y} a b\n"
+                for s, y in zip(scores, labels, strict=True)
+            )
+        )
+    metrics = {name: {"encoder": "e"} for name in lines}
+    verify.calibrate(metrics, True, tmp_path)
+    written = json.loads((tmp_path / "calibration.json").read_text())
+    assert written["list"] == "known" and written["encoder"] == "e"
+    decided = written["slope"] * written["threshold"] + written["offset"]
+    assert abs(decided) < 1e-9
+    for name, (scores, labels) in lines.items():
+        found = metrics[name]["calibration"]
+        llr = written["slope"] * scores + written["offset"]
+        expected = np.mean(
+            [
+                np.log2(1 + np.exp(-llr[labels == 1])).mean(),
+                np.log2(1 + np.exp(llr[labels == 0])).mean(),
+            ]
+        )
+        assert found["cllr"] == pytest.approx(expected, abs=1e-4)
+        assert found["min_cllr"] <= found["cllr"] < 1
+    verify.calibrate({}, False, tmp_path)
+    assert not (tmp_path / "calibration.json").exists()

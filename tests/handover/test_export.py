@@ -15,6 +15,7 @@ from ssrl_brain.commands.command_line import resolved_yaml
 from ssrl_brain.handover.export import export_encoder, inference_yaml
 from ssrl_brain.handover.initial_weights import load_encoder_
 from ssrl_brain.handover.publishing import check_is_tensors
+from ssrl_brain.system.ours import MARKER
 
 TINY = {
     "data_folder": "/secret/place",
@@ -57,6 +58,7 @@ def exported(tmp_path, encoder, stage_yaml):
 
 def test_the_folder_is_complete(exported):
     assert sorted(path.name for path in exported.iterdir()) == [
+        MARKER,
         "README.md",
         "embedding_model.ckpt",
         "hyperparams.yaml",

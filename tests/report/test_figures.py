@@ -11,6 +11,7 @@ from ssrl_brain.report import figures
 from ssrl_brain.report.panels import (
     GROUPS,
     TRAINING,
+    logged_once,
     other_panels,
     panels_of,
 )
@@ -167,8 +168,13 @@ def test_pictures_leave_the_users_style_alone():
 
 
 def test_a_number_that_no_panel_knows_is_still_shown():
-    history = [{"epoch": 1, "new_thing": 0.5, "nmi": 0.9, "warning": "text"}]
+    record = {"new_thing": 0.5, "nmi": 0.9, "warning": "text"}
+    history = [{"epoch": epoch, **record} for epoch in (1, 2)]
     assert [panel.title for panel in other_panels(history)] == ["new_thing"]
+    assert logged_once(history) == {}
+    history[1] = {"epoch": 2}
+    assert other_panels(history) == []  # a chart of one point says nothing
+    assert logged_once(history) == {"new_thing": 0.5, "nmi": 0.9}
 
 
 def test_long_names_are_cut():

@@ -28,6 +28,7 @@ from ssrl_brain.data.prepare.corpus import (
 )
 from ssrl_brain.data.prepare.frames import CorpusFrames
 from ssrl_brain.data.prepare.trials import find_trial_lists
+from ssrl_brain.system.files import read_json
 from ssrl_brain.system.folders import Output, atomic_folder, check
 from ssrl_brain.system.locks import locked, replacing
 from ssrl_brain.system.ours import MARKER
@@ -129,12 +130,14 @@ def prepare(
         "noise": noise and fingerprint(noise),
         "rirs": rirs and fingerprint(rirs),
     }
+    if corpus := read_corpus(data_folder):
+        made_from["corpus"] = corpus
     if skip_missing_trials:  # matters only then
         made_from["skip_missing_trials"] = True
     if faces is not None:
         made_from["frames"] = frames.fingerprint(faces.listing)
     if keep_current(prepared_folder, made_from, hold):
-        logger.info(f"{prepared_folder} is up to date")
+        logger.debug(f"{prepared_folder} is up to date")
         return
     check_audio = functools.partial(
         check_entries,
@@ -176,6 +179,39 @@ def prepare(
             write_summary(partial, made_from, counts)
         keep_current(prepared_folder, made_from, hold)
     logger.info(describe(counts))
+
+
+def read_corpus(data_folder):
+    """What a corpus says of itself in its ``corpus.json``; {} without one.
+
+    Arguments
+    ---------
+    data_folder : str
+        Perhaps with a ``corpus.json`` of "name", "language" (a code, or a
+        list of them) and "synthetic" (true where nobody was recorded).
+
+    Raises
+    ------
+    ValueError
+        If that file is not such an object.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> read_corpus(folder)
+    {}
+    >>> _ = (folder / "corpus.json").write_text('{"language": "de"}')
+    >>> read_corpus(folder)
+    {'language': 'de'}
+    """
+    found = read_json(os.path.join(data_folder, "corpus.json")) or {}
+    if not isinstance(found, dict):
+        raise ValueError(
+            f"{data_folder}/corpus.json must be an object with name, language "
+            "and synthetic, or be removed"
+        )
+    keys = ("name", "language", "synthetic")
+    return {key: found[key] for key in keys if key in found}
 
 
 def find_layout(name, paths):

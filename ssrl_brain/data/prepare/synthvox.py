@@ -34,8 +34,10 @@ from ssrl_brain.data.prepare.espeak import (
     open_voice,
     unit_power,
 )
+from ssrl_brain.system.files import write_json
 
 NUM_TRIALS = 4000
+TRIAL_LIST = "synthetic_trials.txt"  # never to be taken for VoxCeleb's
 # First number of a random stream, so that no two parts share their numbers.
 VOICES, SPEECH, TRIALS, CLIPS, FACES = range(5)
 WITHOUT_FACE = 0.02  # share of utterances whose video is missing
@@ -271,7 +273,7 @@ def make_tables(folder, voices, test_speakers, seed):
     sex = {speaker: voice["sex"] for speaker, voice in voices.items()}
     rng = np.random.default_rng((seed, TRIALS))
     trials = draw_trials(rng, files, sex, NUM_TRIALS)
-    (wav.parent / "veri_test.txt").write_text("\n".join(trials) + "\n")
+    (wav.parent / TRIAL_LIST).write_text("\n".join(trials) + "\n")
 
     rows = [["id", "split", *next(iter(voices.values()))]]
     for speaker, voice in voices.items():
@@ -358,6 +360,8 @@ def make_corpus(
         )
         make_tables(new, voices, test_speakers, seed)
         (new / "README.txt").write_text(readme)
+        about = {"name": "eSpeak NG voices in random rooms", "synthetic": True}
+        write_json(new / "voxceleb" / "corpus.json", about)
         new.rename(folder)
 
 

@@ -39,7 +39,9 @@ def corpus(tmp_path_factory, few_clips):
 
 @pytest.fixture
 def trials(corpus):
-    lines = (corpus / "voxceleb" / "veri_test.txt").read_text().splitlines()
+    lines = (
+        (corpus / "voxceleb" / "synthetic_trials.txt").read_text().splitlines()
+    )
     return [line.split(" ") for line in lines]
 
 

@@ -306,9 +306,9 @@ def test_a_failed_run_leaves_the_earlier_folder(voxceleb1, tmp_path):
 
 def test_audio_folders_are_never_written_to(voxceleb1, tmp_path):
     before = snapshot(tmp_path)
-    with pytest.raises(ValueError, match="lies inside"):
+    with pytest.raises(ValueError, match=" (lies in|is) data_folder "):
         auto.prepare(voxceleb1, voxceleb1 / "prepared")
-    with pytest.raises(ValueError, match="lies inside"):
+    with pytest.raises(ValueError, match=" (lies in|is) data_folder "):
         auto.prepare(voxceleb1, voxceleb1)
     assert snapshot(tmp_path) == before
 
