@@ -25,6 +25,7 @@ NAME = "conditions.json"
 FREE = {
     "allow_changes",
     "data_folder",
+    "frames_folder",
     "num_workers",
     "output_folder",
     "prepared_folder",
