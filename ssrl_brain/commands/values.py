@@ -105,7 +105,7 @@ LESS_THAN_ONE = Range(0, 1, below=True)
 
 TABLE = {
     COUNT: "image_size visual_channels visual_block_sizes visual_emb_dim "
-    "batch_size valid_every num_global num_local num_clusters "
+    "positive_clusters batch_size valid_every num_global num_local num_clusters "
     "num_prototypes num_restarts channels attention_channels emb_dim n_mels "
     "head_dims ordinary_epochs cluster_every open_epochs label_queue_length "
     "cohort_top grad_accumulation_factor",
@@ -123,7 +123,7 @@ TABLE = {
     SHARE: "augment_prob global_augment_prob pitch_prob tempo_prob ema_start "
     "ema_end center_momentum confidence_threshold",
     LESS_THAN_ONE: "dropout drop_fraction max_padding",
-    Range(0, 1, above=True): "label_fraction",
+    Range(0, 1, above=True): "label_fraction train_share",
     Range(-math.inf): "pitch_cents",
     Range(-math.inf, pair=True): "snr",  # dB
     Range(0, above=True, pair=True, either=True): "crop_seconds global_seconds "
