@@ -3,6 +3,7 @@
 And in which precision is multiplied there.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -163,4 +164,6 @@ def full_precision(like):
     >>> half.dtype, full.dtype
     (torch.bfloat16, torch.float32)
     """
+    if like.is_meta:  # a rehearsal, of shapes alone: there is no autocast
+        return contextlib.nullcontext()
     return torch.autocast(like.device.type, enabled=False)
