@@ -403,6 +403,7 @@ def make_brain(yaml, arguments, folder):
         "cluster_every": 1,
         "tensorboard": False,
         "num_workers": 0,
+        "head_at_means": False,  # there is no audio
     }
     own = [f"--{key}={value}" for key, value in own.items() if key in keys]
     path, run_options, overrides = command_line.parse(

@@ -199,7 +199,7 @@ def test_code_of_the_pages_is_checked_by_someone():
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         kinds = {kind for kind, _ in FENCE.findall(text)}
-        assert kinds <= {"", "python", "yaml", "mermaid"}, page
+        assert kinds <= {"", "python", "yaml", "mermaid", "text"}, page
         if "python" in kinds:
             assert page.name in ("use.md", "README.md") and page.parent in (
                 ROOT,

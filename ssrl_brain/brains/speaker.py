@@ -216,14 +216,15 @@ class SpeakerBrain(sb.Brain):
 
     def read_losses(self, average):
         """The running average; ends training if losses stay non-finite."""
-        before = (self.epoch - 1) * len(self.train_sampler)
-        log = self.hparams.epoch_log
-        average, nonfinite = self.unread.read(
-            average, lambda step, loss: log.step(before + step, loss)
-        )
+        average, nonfinite = self.unread.read(average, self.log_loss)
         for _ in range(nonfinite):
             self.check_loss_isfinite(torch.tensor(torch.nan))
         return average
+
+    def log_loss(self, step, loss):
+        """Writes the loss of a step of this epoch."""
+        before = (self.epoch - 1) * len(self.train_sampler)
+        self.hparams.epoch_log.step(before + step, loss)
 
     def check_loss_isfinite(self, loss):
         """Passes over a few losses that are no numbers, then gives up."""

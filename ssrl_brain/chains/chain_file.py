@@ -33,7 +33,7 @@ def read_chain(path):
     Example
     -------
     >>> folder = getfixture("tmp_path")
-    >>> step = "steps: [{name: %s, train: a.yaml}]\n"
+    >>> step = "name: c\nsteps: [{name: %s, train: a.yaml}]\n"
     >>> _ = (folder / "one.yaml").write_text("options: {a: 1}\n" + step % "x")
     >>> _ = (folder / "two.yaml").write_text(
     ...     "inherit: one.yaml\noptions: {b: 2}\n" + step % "y"

@@ -29,6 +29,7 @@ class Range(NamedTuple):
     infinite: bool = False  # is a value as well
     pair: bool = False  # lists are [low, high]
     either: bool = False  # a number where the default is a list, or back
+    word: str = ""  # a value as well: "auto"
 
     def holds(self, number):
         """Whether a value is a number within.
@@ -52,6 +53,8 @@ class Range(NamedTuple):
 
     def fits(self, value, default):
         """Whether a value, of the shape of the default, is within."""
+        if self.word and value == self.word:
+            return True
         is_list = isinstance(value, list)
         if not self.either and is_list != isinstance(default, list):
             return False
@@ -93,7 +96,8 @@ class Range(NamedTuple):
             limits.append(f"{'above' if self.above else 'at least'} {self.low}")
         if self.high < math.inf:
             limits.append(f"{'below' if self.below else 'at most'} {self.high}")
-        return ", ".join([shape, " and ".join(limits)] if limits else [shape])
+        words = ", ".join([shape, " and ".join(limits)] if limits else [shape])
+        return f"{words}, or {self.word}" if self.word else words
 
 
 COUNT = Range(1, whole=True)
@@ -105,11 +109,12 @@ LESS_THAN_ONE = Range(0, 1, below=True)
 
 TABLE = {
     COUNT: "image_size visual_channels visual_block_sizes visual_emb_dim "
-    "positive_clusters batch_size valid_every num_global num_local num_clusters "
+    "batch_size valid_every num_global num_local positive_clusters "
     "num_prototypes num_restarts channels attention_channels emb_dim n_mels "
     "head_dims ordinary_epochs cluster_every open_epochs label_queue_length "
     "cohort_top grad_accumulation_factor",
-    NUMBER: "number_of_epochs total_epochs fixed_label_epochs num_workers "
+    Range(1, whole=True, word="auto"): "num_clusters",
+    NUMBER: "log_every number_of_epochs total_epochs fixed_label_epochs num_workers "
     "num_bootstraps probe_every proxy_utterances min_cluster_size",
     Range(0, 2**32 - 1, whole=True): "seed",
     Range(1000, whole=True): "sample_rate",  # Hz, not kHz
@@ -262,9 +267,9 @@ def must_be(key, value, default):
     if is_text(key, default):
         items = value if key.endswith("_lists") else [value]
         items = items if isinstance(items, list) else [items]
-        fits = (value is None and default is None) or all(
-            isinstance(item, str) for item in items
-        )
+        if value is None and tag_of(default) != "!PLACEHOLDER":
+            return None
+        fits = all(isinstance(item, str) for item in items)
         return None if fits else "text: put it into quotes"
     if key in RANGES:
         fits = RANGES[key].fits(value, default)

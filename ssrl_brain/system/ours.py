@@ -11,6 +11,7 @@ from ssrl_brain.system.files import read_json, write_json
 from ssrl_brain.system.locks import IN_USE
 
 MARKER = ".ssrl_brain.json"
+LOGS = (".log", ".out", ".err")  # of shells and queues
 LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # of those who only look
 
 
@@ -245,7 +246,10 @@ def foreign(folder, kind, thorough=True):
         return "is a file, not a folder"
     marker = _read_marker(folder)
     if marker is None:
-        first = min((path.name for path in folder.iterdir()), default=None)
+        names = (path.name for path in folder.iterdir())
+        if kind not in REPLACED:  # only added to, and its output redirected
+            names = (name for name in names if not name.endswith(LOGS))
+        first = min(names, default=None)
         if first is None:
             return None
         own = known_files(folder, kind)

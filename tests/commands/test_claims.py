@@ -260,6 +260,7 @@ def test_what_may_be_written(output, why, user):
 def test_a_command_that_fails_leaves_no_folder_behind(user):
     file = str(ROOT / "hparams/dino.yaml")
     overrides = {"output_folder": "x", "prepared_folder": "y"}
+    overrides["data_folder"] = str(user)
     with (
         pytest.raises(KeyError),
         claims.claimed(file, overrides, train.WRITTEN),

@@ -341,9 +341,9 @@ def test_never_in_at_or_above_the_originals(tree, tmp_path):
         tmp_path / "link",
         tmp_path / "link/new",
     ):
-        with pytest.raises(ValueError, match="in, at or above data_folder"):
+        with pytest.raises(ValueError, match="(is|holds|lies in) data_folder"):
             convert_tree(tree, out)
-    with pytest.raises(ValueError, match="in, at or above"):
+    with pytest.raises(ValueError, match="which is only read"):
         convert_tree(tmp_path / "link", tree / "new")
     assert snapshot(tmp_path) == before
 

@@ -52,7 +52,7 @@ def test_crops_that_fit_never_overlap(num, length, spare, generator):
 )
 @example(np.int32, 3, 2_000_000_000, 1_900_000_000, np.random.default_rng(0))
 def test_crops_of_hours_lie_inside(kind, num, total, length, generator):
-    starts = crop_starts(kind(total), kind(length), num, generator)
+    starts = crop_starts(kind(total), [kind(length)] * num, generator)
     assert starts.dtype == np.int64 and starts.min() >= 0
     assert (starts + np.int64(length)).max() <= total or length > total
     assert (starts < total).all()

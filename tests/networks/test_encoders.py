@@ -17,7 +17,10 @@ BLOCKS = ROOT / "hparams/encoders"
 TINY = {
     "ecapa_c512": {},
     "ecapa_c1024": {},
+    "ecapa_c1024_d192": {},
     "resnet": {"channels": "[4, 4, 8, 8]"},
+    "resnet_ssrl": {"channels": "[4, 4, 8, 8]"},
+    "resnet_wide": {"channels": "[4, 4, 8, 8]"},
     "xvector": {},
     "wavlm": {},
 }

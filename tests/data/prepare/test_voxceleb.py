@@ -235,7 +235,7 @@ def test_a_second_run_does_nothing(voxceleb1, tmp_path, caplog):
     out = tmp_path / "out"
     auto.prepare(voxceleb1, out, trial_lists="veri_test.txt")
     before = snapshot(out)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("DEBUG"):
         auto.prepare(
             voxceleb1, out, trial_lists=["veri_test.txt"], num_workers=1
         )
