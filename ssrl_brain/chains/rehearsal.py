@@ -222,7 +222,7 @@ def yaml_text(content, *keys):
 
 def num_clusters(step, known):
     """K of the labels that are made with the encoder of a step."""
-    folders = {"encoder_folder": "", "label_folder": ""}
+    folders = {"encoder_folder": "none", "label_folder": "none"}
     line = step.arguments("hparams/pseudo_label.yaml", folders)
     same, _ = split(line)
     if same not in known:

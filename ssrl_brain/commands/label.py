@@ -107,7 +107,8 @@ def embed_modalities(table, hparams, run_options):
     bar = {} if run_options.noprogressbar else {"progress": "embedding"}
     how = (run_options.device, hparams["trust_encoder"])
     parts, source = {}, {}
-    if hparams["encoder_folder"]:
+    # an option of text is what was typed, so that null is a name here
+    if hparams["encoder_folder"] not in (None, "null"):
         encoder = ExportedEncoder(hparams["encoder_folder"], *how)
         parts["audio"] = encoder.embed(
             table,
