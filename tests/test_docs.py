@@ -111,6 +111,9 @@ def check(words, own_files, last):
             return last
         script = {"label": "pseudo_label"}.get(words[1], words[1])
         words = ["python", f"{script}.py", *words[2:]]
+    if words[:2] == ["python", "-c"]:
+        compile(words[2], "-c", "exec")
+        return last
     if words[:2] == ["python", "-m"]:
         assert find_spec(words[2]), words[2]
         return last

@@ -1,5 +1,6 @@
-"""Scripts that make splits and look at embeddings."""
+"""Scripts that make splits, look at embeddings and compare encoders."""
 
+import json
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 sys.path.append(str(ROOT / "benchmarks"))
 
 import held_out_trials  # noqa: E402
+import paired_intervals  # noqa: E402
 import session_probe  # noqa: E402
 
 UTTERANCES = st.lists(
@@ -60,3 +62,29 @@ def test_only_speakers_with_several_sessions_are_probed():
     speakers, sessions = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 2, 2, 3])
     rows = session_probe.several_sessions(speakers, sessions)
     assert rows.tolist() == [0, 1]
+
+
+def test_encoders_are_compared_on_the_same_draws(tmp_path, monkeypatch, capsys):
+    """Hard speakers are so for both: what differs is all that is left."""
+    generator = np.random.default_rng(0)
+    pairs = [(a, b) for a in range(24) for b in range(a + 1, 24)]
+    speakers = np.arange(24) // 3
+    names = "".join(f"u{row},{speakers[row]}\n" for row in range(24))
+    (tmp_path / "speakers.csv").write_text("ID,speaker\n" + names)
+    noise = generator.normal(size=len(pairs))
+    for folder, signal in {"bad": 0.5, "good": 3.0, "same": 0.5}.items():
+        lines = [
+            f"{signal * same + x} {int(same)} u{a} u{b}\n"
+            for (a, b), x in zip(pairs, noise, strict=True)
+            for same in [speakers[a] == speakers[b]]
+        ]
+        (tmp_path / folder / "scores").mkdir(parents=True)
+        (tmp_path / folder / "scores" / "x.txt").write_text("".join(lines))
+    folders = [str(tmp_path / name) for name in ("bad", "good", "same")]
+    line = ["", f"--speakers_csv={tmp_path / 'speakers.csv'}", *folders]
+    monkeypatch.setattr(sys, "argv", [*line, "--num_draws=50"])
+    paired_intervals.main()
+    good, same = map(json.loads, capsys.readouterr().out.splitlines())
+    assert good["speakers"] == 8
+    assert good["interval"][0] > 5 and good["better_by"] > 10
+    assert same["interval"] == [0.0, 0.0]

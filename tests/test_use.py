@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_every_block_runs_as_it_stands(folder, repository, start, command):
     text = (repository / "docs/use.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
     with_package = [block for block in blocks if "ssrl_brain" in block]
-    assert len(blocks) >= 7 and with_package == blocks[-1:]
+    assert len(blocks) == 10 and with_package == blocks[-1:]
     # an untrained encoder scores all voices high
     code = "\n".join(blocks).replace("threshold = 0.4\n", "threshold = 0.999\n")
     found = {}
@@ -52,6 +53,15 @@ def test_every_block_runs_as_it_stands(folder, repository, start, command):
     one, other = (found["embed"](name) for name in ("ada_1.wav", "unknown.wav"))
     assert float(one @ other) == pytest.approx(score.item(), abs=1e-5)
     assert found["same_speaker"] == (score.item() > 0.999)
+
+    # at 0.4 the calibration of the page says: as likely as not
+    assert found["probability"](0.4) == pytest.approx(0.5)
+    assert found["rarely"] < found["often"]
+    assert found["probability"](0.4, prior=0.01) == pytest.approx(0.01)
+
+    assert len(found["turns"]) == 7  # of 6 seconds
+    if find_spec("onnx") and find_spec("onnxruntime"):
+        check_onnx(found, folder)
 
     saved = torch.load(folder / "ada.pt", weights_only=True)
     assert float(saved.norm()) == pytest.approx(1)
@@ -72,6 +82,19 @@ def test_every_block_runs_as_it_stands(folder, repository, start, command):
     labels = found["clusters"].labels
     assert labels[0] == labels[1] != labels[2]
     assert found["result"]["scores"][1] == pytest.approx(score.item(), abs=1e-5)
+
+
+def check_onnx(found, folder):
+    """The exported network computes what the model does."""
+    import onnxruntime
+
+    model, path = found["model"], str(folder / "encoder.onnx")
+    found["export_onnx"](path)
+    features = torch.randn(2, 123, 16)
+    expected = model.mods.embedding_model(features).squeeze(1)
+    session = onnxruntime.InferenceSession(path)
+    (embedding,) = session.run(None, {"features": features.numpy()})
+    np.testing.assert_allclose(embedding, expected.detach(), atol=1e-4)
 
 
 def test_scores_are_those_of_verify(folder, start, command, repository):

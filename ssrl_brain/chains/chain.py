@@ -69,7 +69,7 @@ def check_whole(path, chain):
     """Refuses a chain that lacks something, with what it inherits."""
     check_part(path, chain, CHAIN, ("name", "steps"))
     if not chain["steps"]:
-        raise ValueError(f"{path}: steps must be a list of steps")
+        raise ValueError(f"{path} lacks steps")
     check_sources(path, chain["steps"])
     names = [step["name"] for step in chain["steps"]]
     where = f"in way of {path}: no step"

@@ -142,7 +142,7 @@ def split(line):
             folders[key] = None if value == "null" else value
         elif key not in DATA:
             rest.append(argument)
-    return tuple(rest), folders
+    return (*rest, *sorted(folders)), folders
 
 
 def needed_by(tree):

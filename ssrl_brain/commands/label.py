@@ -1,7 +1,7 @@
 """Embeds a corpus with an encoder folder, clusters it, writes pseudo labels.
 
     python pseudo_label.py --data_folder=/data/voxceleb \\
-        --encoder_folder=results/dino/1986/export \\
+        --encoder_folder=results/dino/export \\
         --label_folder=results/labels --num_clusters=8000
 
 Keys and defaults: hparams/pseudo_label.yaml. The label folder holds

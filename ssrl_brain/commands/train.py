@@ -1,8 +1,9 @@
 """Trains one stage, as its YAML describes it.
 
-    python train.py hparams/dino.yaml --data_folder=/data/voxceleb
+    python train.py hparams/dino.yaml --data_folder=/data/voxceleb \\
+        --output_folder=results/dino
     python train.py hparams/ssrl.yaml --data_folder=/data/voxceleb \\
-        --encoder_folder=results/dino/1986/export \\
+        --encoder_folder=results/dino/export \\
         --label_folder=results/labels
 
 Every key of the YAML can be given as --key=value. Further YAMLs override keys

@@ -267,7 +267,7 @@ def must_be(key, value, default):
     if is_text(key, default):
         items = value if key.endswith("_lists") else [value]
         items = items if isinstance(items, list) else [items]
-        if value is None and tag_of(default) != "!PLACEHOLDER":
+        if value is None and (default is None or is_alias(default)):
             return None
         fits = all(isinstance(item, str) for item in items)
         return None if fits else "text: put it into quotes"
@@ -275,6 +275,20 @@ def must_be(key, value, default):
         fits = RANGES[key].fits(value, default)
         return None if fits else RANGES[key].words(default)
     return must_be_like(value, default)
+
+
+def is_alias(default):
+    """Whether a key is another one, unless it is given or switched off.
+
+    Example
+    -------
+    >>> from ruamel.yaml import YAML
+    >>> [is_alias(x) for x in YAML().load("[!ref <a>, !ref <a>/b, a]")]
+    [True, False, False]
+    """
+    if tag_of(default) != "!ref":
+        return False
+    return re.fullmatch(r"<\w+>", str(default.value)) is not None
 
 
 def must_be_like(value, default):

@@ -2,7 +2,7 @@
 
     python verify.py --data_folder=/data/voxceleb1 \\
         --trial_lists=veri_test2.txt,list_test_hard2.txt \\
-        --encoder_folder=results/ssrl/1986/export --output_folder=results/verify
+        --encoder_folder=results/ssrl/export --output_folder=results/verify
 
 Keys and defaults: hparams/verify.yaml. Scores are cosines of whole-utterance
 embeddings. Written to the output folder: metrics.json, and for every list

@@ -164,6 +164,6 @@ def full_precision(like):
     >>> half.dtype, full.dtype
     (torch.bfloat16, torch.float32)
     """
-    if like.is_meta:  # a rehearsal, of shapes alone: there is no autocast
+    if like.device.type == "meta":  # shapes alone have no precision
         return contextlib.nullcontext()
     return torch.autocast(like.device.type, enabled=False)

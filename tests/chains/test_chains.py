@@ -250,7 +250,10 @@ def test_a_further_file_is_checked_against_all_stages_of_the_chain(
     more = tmp_path / "more.yaml"
     more.write_text("my_key: 2\nlabel_queue_length: 3\ncohort_top: 4\n")
     line = [str(tmp_path / "chain.yaml"), str(more), "hparams/mini.yaml"]
-    line += [f"--data_folder={tmp_path}", f"--output_folder={tmp_path}/o=t #1"]
+    line += [
+        f"--data_folder={tmp_path}/data",
+        f"--output_folder={tmp_path}/o=t #1",
+    ]
     pipeline.main(line)
     own, contrastive = (command_line.parse(call) for call in calls)
     assert own[2]["my_key"] == 2 and "my_key" not in contrastive[2]
@@ -269,3 +272,30 @@ def test_all_that_a_chain_needs_is_told_at_once(tmp_path):
         pipeline.main(line)
     assert "--encoder_folder=" in str(caught.value)
     assert "--label_folder=" in str(caught.value)
+
+
+def test_own_audio_needs_no_list_and_no_number(tiny_corpus, tmp_path):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    source = tiny_corpus["data_folder"] / "wav"
+    for number, path in enumerate(sorted(source.rglob("*.wav"))[:20]):
+        shutil.copy(path, audio / f"{number}.wav")
+    corpus = {"data_folder": audio, "number_of_epochs": 1}
+    line = tiny_line("own", tmp_path, corpus)
+    rows = pipeline.main([*line, "--no_audio"])
+    out = tmp_path / "out"
+    assert [row["name"] for row in rows] == ["contrastive", "ssrl"]
+    source = json.loads((out / "contrastive/clusters/source.json").read_text())
+    assert source["suggestion"]["num_clusters"] == source["num_clusters"]
+    settings = read(out / "ssrl/conditions.json")["values"]
+    assert settings["num_clusters"] == source["num_clusters"]
+    lines = (out / "clusters.csv").read_text().splitlines()
+    assert lines[0] == "file,cluster,distance"
+    assert {line.split(",")[0] for line in lines[1:]} == {
+        f"{number}.wav" for number in range(20)
+    }
+    outcome = json.loads((out / "outcome.json").read_text())
+    assert outcome["model"] == str(out / "ssrl/export")
+    report = (out / "report.html").read_text()
+    assert "(paper)" not in report and "<audio" not in report
+    assert pipeline.main([*line, "--no_audio"]) == rows  # all finished

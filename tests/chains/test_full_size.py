@@ -79,14 +79,13 @@ def test_a_dry_run_at_full_size(
     if path.stem == "mini_k_init":  # its encoder is that of mini.yaml
         line.remove(f"--encoder_folder={start}")
         line.append("--encoder_folder=null")
-    (tmp_path / "prepared").mkdir()
-    (tmp_path / "prepared/speakers.csv").touch()
     found = {}
 
     def noted(steps):
         found.update(rehearsal.rehearse(steps, KNOWN))
 
     monkeypatch.setattr(pipeline, "rehearse", noted)
+    monkeypatch.setattr(pipeline.Step, "lacks_speakers", lambda step: False)
     monkeypatch.setattr(
         pipeline.Step, "result", lambda step: {"name": step.name}
     )
@@ -293,7 +292,7 @@ def test_a_ceiling_is_left_out_where_no_speakers_are_known(tmp_path):
 def test_a_null_of_a_chain_is_null_for_the_stage(tmp_path):
     step = {"name": "x", "train": "hparams/ssrl.yaml"}
     step["fixed"] = {"encoder_folder": None}
-    (runner,) = steps_of({"steps": [step]}, tmp_path)
+    (runner,) = steps_of({"steps": [step]}, tmp_path, label_folder="x")
     _, needed = rehearsal.build_once(runner, KNOWN)
     assert needed.encoder is None
 

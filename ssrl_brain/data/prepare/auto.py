@@ -18,8 +18,11 @@ from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.data import frames
 from ssrl_brain.data.audio_files import fingerprint, list_audio
-from ssrl_brain.data.preparation import keep_current, write_summary
-from ssrl_brain.data.prepare import folder, voxceleb
+from ssrl_brain.data.preparation import (
+    keep_current,
+    write_summary,
+)
+from ssrl_brain.data.prepare import cnceleb, folder, voxceleb
 from ssrl_brain.data.prepare.banks import choose_rirs, list_bank, write_banks
 from ssrl_brain.data.prepare.corpus import (
     check_entries,
@@ -37,7 +40,7 @@ from ssrl_brain.system.process import run
 logger = get_logger(__name__)
 
 FORMAT_VERSION = 1
-LAYOUTS = {"voxceleb": voxceleb, "folder": folder}
+LAYOUTS = {"voxceleb": voxceleb, "cnceleb": cnceleb, "folder": folder}
 
 
 def prepare(
@@ -72,7 +75,7 @@ def prepare(
     rir_folder : str, optional
         RIRS_NOISES, or any folder of room impulse responses.
     layout : str
-        "voxceleb", "folder", or "auto" to find out.
+        "voxceleb", "cnceleb", "folder", or "auto" to find out.
     min_seconds : float
         Shorter files are left out.
     silence_level : float
@@ -221,10 +224,14 @@ def find_layout(name, paths):
     -------
     >>> find_layout("auto", ["id1/a/1.wav", "wav/id2/b/1.wav", "noise.wav"])
     'voxceleb'
+    >>> find_layout("auto", ["data/id00001/singing-01-002.flac"])
+    'cnceleb'
     """
     if name == "auto":
-        fits = len(voxceleb.entries(paths))
-        return "voxceleb" if 2 * fits > len(paths) else "folder"
+        for layout in ("voxceleb", "cnceleb"):
+            if 2 * len(LAYOUTS[layout].entries(paths)) > len(paths):
+                return layout
+        return "folder"
     if name not in LAYOUTS:
         raise ValueError(
             f"layout {name!r} is unknown: choose auto, {', '.join(LAYOUTS)}"

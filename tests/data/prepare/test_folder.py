@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssrl_brain.data.prepare import auto, folder
+from ssrl_brain.system.ours import MARKER
 
 
 def write(path, rate=8000, channels=1, seconds=2):
@@ -56,6 +57,7 @@ def test_any_format_rate_and_depth(podcasts, tmp_path, caplog):
     assert train[0]["sample_rate"] == "44100"
     assert float(train[0]["duration"]) == 2.0
     assert sorted(os.listdir(tmp_path / "out")) == [
+        MARKER,
         "excluded.csv",
         "prepared.json",
         "train.csv",
