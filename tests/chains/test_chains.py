@@ -287,7 +287,8 @@ def test_own_audio_needs_no_list_and_no_number(tiny_corpus, tmp_path):
     assert [row["name"] for row in rows] == ["contrastive", "ssrl"]
     source = json.loads((out / "contrastive/clusters/source.json").read_text())
     assert source["suggestion"]["num_clusters"] == source["num_clusters"]
-    settings = read(out / "ssrl/conditions.json")["values"]
+    conditions = (out / "ssrl/conditions.json").read_text()
+    settings = json.loads(conditions)["values"]
     assert settings["num_clusters"] == source["num_clusters"]
     lines = (out / "clusters.csv").read_text().splitlines()
     assert lines[0] == "file,cluster,distance"
