@@ -1,4 +1,5 @@
 # make demo   makes a small corpus, trains, verifies and exports, ends in a table
+# make demo-av  the same with faces: audio-visual DLG-LC beside that of speech
 # make test   runs the linter and all tests
 # make lint   only the linter
 # make soak   kills runs at random moments and compares: about a quarter hour
@@ -10,7 +11,7 @@ VENV := .venv
 RUN := $(CURDIR)/$(VENV)/bin/python
 RESULTS ?= $(CURDIR)/results/mini
 
-.PHONY: demo test lint soak bench clean
+.PHONY: demo demo-av test lint soak bench clean
 
 $(VENV)/installed: setup.py constraints.txt
 	@echo "== Installing pinned versions into $(VENV): about two minutes and 6 GB, once"
@@ -21,6 +22,10 @@ $(VENV)/installed: setup.py constraints.txt
 demo: $(VENV)/installed
 	@echo "== Chain on a synthetic corpus into $(RESULTS); run again to go on where it stopped"
 	cd recipes/VoxCeleb/ssrl && $(RUN) pipeline.py chains/mini.yaml --output_folder=$(RESULTS) --device=cpu
+
+demo-av: $(VENV)/installed
+	@echo "== Chain on synthetic voices with drawn faces into $(RESULTS)_audio_visual"
+	cd recipes/VoxCeleb/ssrl && $(RUN) pipeline.py chains/mini_audio_visual.yaml --output_folder=$(RESULTS)_audio_visual --device=cpu
 
 test: lint
 	@echo "== Tests"

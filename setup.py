@@ -56,6 +56,7 @@ setup(
         "huggingface_hub",
         "tqdm",
         "matplotlib>=3.10",
+        "pillow>=10",
         # The GPU build runs without a GPU as well; never install both.
         f"faiss-gpu>=1.9; {IS_LINUX_X86}",
         "faiss-cpu>=1.9; sys_platform != 'linux'"
@@ -65,6 +66,7 @@ setup(
         "demo": ["espeakng-loader"],
         "m4a": [FFMPEG],
         "tensorboard": ["tensorboard"],
+        "video": [FFMPEG],
         "test": [
             "pytest",
             "pytest-xdist",

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import speechbrain  # noqa: F401
+from PIL import Image
 from speechbrain.utils.importutils import LazyModule
 
 from ssrl_brain.commands.command_line import read_yaml
@@ -80,6 +81,10 @@ TINY = {
     "min_seconds": 0.3,
     "num_bootstraps": 20,
     "proxy_seconds": 0.3,
+    "image_size": 16,
+    "visual_channels": "[4, 4, 4, 8]",
+    "visual_block_sizes": "[1, 1, 1, 1]",
+    "visual_emb_dim": 6,
 }
 
 
@@ -106,6 +111,16 @@ def write(path, wave):
     soundfile.write(path, wave, RATE, subtype="PCM_16")
 
 
+def write_faces(folder, generator, speaker, number):
+    """Some frames of the colour of a speaker."""
+    folder.mkdir(parents=True)
+    for frame in range(number):
+        colour = np.array([30 * speaker, 255 - 30 * speaker, 99])
+        pixels = colour + generator.integers(-20, 20, (20, 16, 3))
+        image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        image.save(folder / f"{frame:04d}.jpg")
+
+
 def make_corpus(root):
     """Writes a corpus; returns the options that point a stage to it."""
     generator = np.random.default_rng(0)
@@ -130,6 +145,13 @@ def make_corpus(root):
                 root / f"musan/{kind}/a/{number}.wav",
                 0.1 * generator.standard_normal(RATE // 2),
             )
+    faces = np.random.default_rng(1)
+    for path in sorted((root / "voxceleb/wav").rglob("*.wav")):
+        place = path.relative_to(root / "voxceleb/wav").with_suffix("")
+        speaker = int(place.parts[0][2:])
+        if speaker < 4:
+            folder = root / "faces" / place
+            write_faces(folder, faces, speaker, faces.integers(1, 4))
     decay = np.exp(-np.arange(800) / 100)
     for room in range(2):
         write(
@@ -141,6 +163,7 @@ def make_corpus(root):
         "trial_lists": "trials.txt",
         "noise_folder": root / "musan",
         "rir_folder": root / "RIRS_NOISES",
+        "frames_folder": root / "faces",
     }
 
 

@@ -23,6 +23,7 @@ import soundfile
 import torch
 import torch._dynamo  # else every process would import it in its first step
 
+import ssrl_brain.brains.audio_visual
 import ssrl_brain.brains.ca_dino
 import ssrl_brain.brains.contrastive
 import ssrl_brain.brains.dlg_lc

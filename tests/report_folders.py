@@ -89,6 +89,33 @@ def stage_values(stage, share):
             "right_recall": 0.6 + share / 4,
             **mixture_record(),
         },
+        "audio_visual": {
+            "passed": 0.5 + share / 4,
+            "agreed": 0.2,
+            "right": 0.7,
+            "right_passed": 0.9,
+            "right_before_agreed": 0.3,
+            "right_agreed": 0.4 + share / 4,
+            "right_recall": 0.6,
+            **{
+                f"{key}_{name}": value
+                for name in ("audio", "visual")
+                for key, value in {
+                    "corrected": 0.1,
+                    "dropped": 0.2 - share / 4,
+                    "below_gate": 0.6,
+                    "right_corrected": 0.5,
+                    "right_dropped": None,
+                    "right_below_gate": 0.8,
+                    "gate": None if left == 1 else 3 * left,
+                    "next_gate": 0.3,
+                    "next_gate_on_axis": -1.2,
+                    "loss_axis": "ln(loss)",
+                    "loss_auc": 0.8,
+                    **mixture_record(),
+                }.items()
+            },
+        },
         "ssrl": {
             "clusters": round(100 - 30 * share),
             "labels_changed": 0.3 * left,
@@ -111,6 +138,7 @@ STAGES = (
     "ca_dino",
     "iterative",
     "dlg_lc",
+    "audio_visual",
     "ssrl",
     "finetune",
 )

@@ -77,7 +77,12 @@ def test_lines_are_short_and_booleans_plain(path):
 @pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
 def test_stage_loads_with_the_overrides_of_mini(path, tmp_path):
     mini = ROOT / "hparams/mini.yaml"
-    options = ["data_folder", "encoder_folder", "label_folder"]
+    options = [
+        "data_folder",
+        "encoder_folder",
+        "frames_folder",
+        "label_folder",
+    ]
     given = [f"--{key}={tmp_path}" for key in options if key in read_yaml(path)]
     given += ["--lr=0.5", f"--output_folder={tmp_path}"]
     _, _, overrides = command_line.parse([str(path), str(mini), *given])

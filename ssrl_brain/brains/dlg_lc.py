@@ -59,18 +59,43 @@ class DLGLCBrain(PseudoLabelBrain):
         record |= self.hparams.gate_metrics(
             table, labels, *(tensor.cpu().numpy() for tensor in found)
         )
+        right = self.hparams.gate_metrics.right(table, labels)
         axis = self.hparams.loss_axis
-        losses = axis.of(memory.loss)
-        mixture = fit_two_gaussians(losses)
-        self.gate.close_epoch(epoch, mixture)
-        record["next_gate"] = finite(self.gate.value)
-        record["next_gate_on_axis"] = finite(axis.of(self.gate.value))
-        record["loss_axis"] = axis.label
-        if mixture is not None:
-            record["mixture"] = [x.tolist() for x in mixture]
-        return record | loss_histograms(
-            losses, self.hparams.gate_metrics.right(table, labels)
-        )
+        return record | close_gate(self.gate, axis, memory.loss, epoch, right)
+
+
+def close_gate(gate, axis, loss, epoch, right=None):
+    """Sets a gate for the next epoch (line 18).
+
+    Arguments
+    ---------
+    gate : torch.nn.Module
+        See ``ssrl_brain.noisy_labels.gate``.
+    axis : object
+        See ``ssrl_brain.noisy_labels.loss_axis``.
+    loss : torch.Tensor
+        (N,) losses that were recorded in the epoch.
+    epoch : int
+        The epoch that ends.
+    right : numpy.ndarray, optional
+        (N,) bool, which labels are right, for the log.
+
+    Returns
+    -------
+    dict
+        The new gate, the mixture and the histograms of the losses.
+    """
+    losses = axis.of(loss)
+    mixture = fit_two_gaussians(losses)
+    gate.close_epoch(epoch, mixture)
+    record = {
+        "next_gate": finite(gate.value),
+        "next_gate_on_axis": finite(axis.of(gate.value)),
+        "loss_axis": axis.label,
+    }
+    if mixture is not None:
+        record["mixture"] = [x.tolist() for x in mixture]
+    return record | loss_histograms(losses, right)
 
 
 def finite(value):

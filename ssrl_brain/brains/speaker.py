@@ -190,13 +190,18 @@ class SpeakerBrain(sb.Brain):
         """Parameters, or groups of them, as an optimizer takes them."""
         return [p for p in self.modules.student.parameters() if p.requires_grad]
 
+    def networks(self):
+        """What the student consists of, whose gradients are clipped apart."""
+        return [self.modules.student]
+
     def optimizers_step(self):
         """One clipped step; the toolkit clips only one parameter group."""
         self.scaler.unscale_(self.optimizer)
         self.adjust_gradients()
-        torch.nn.utils.clip_grad_norm_(
-            self.modules.student.parameters(), self.max_grad_norm
-        )
+        for network in self.networks():
+            torch.nn.utils.clip_grad_norm_(
+                network.parameters(), self.max_grad_norm
+            )
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)

@@ -100,6 +100,11 @@ def makes_labels(yaml):
     return "exported_label_folder" in keys_of(yaml)
 
 
+def exports_faces(yaml):
+    """Whether a stage leaves an encoder of faces beside that of speech."""
+    return "visual_export_folder" in keys_of(yaml)
+
+
 def label_folder(source, chain, output):
     """Where the labels of a step lie, in the output folder of the chain."""
     yamls = {step["name"]: step["train"] for step in chain["steps"]}

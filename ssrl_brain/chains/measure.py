@@ -62,7 +62,8 @@ def main(arguments):
             "steps": len(brain.train_sampler) * hparams["epoch_counter"].limit,
             "seconds_per_step": seconds,
             "speech_per_second": embedding_speed(brain, table, hparams),
-            "emb_dim": hparams["emb_dim"],
+            # of what is clustered, faces included
+            "emb_dim": hparams["emb_dim"] + hparams.get("visual_emb_dim", 0),
             "memory_gb": memory_gb(),
         }
     print(json.dumps(measured), flush=True)

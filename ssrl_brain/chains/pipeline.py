@@ -62,6 +62,8 @@ logger = get_logger(__name__)
 VERIFICATION_METRICS = ("eer", "min_dcf_0.05", "min_dcf_0.01")
 LABEL_METRICS = (
     "nmi",
+    "nmi_audio",  # of speech and of faces alone, where both are clustered
+    "nmi_visual",
     "nmi_kept",  # after purification, where there was any
     "accuracy",
     "purity",
@@ -177,7 +179,9 @@ def corpus_options(chain, folder, options):
     """Options that point to the synthetic corpus of a chain."""
     if "corpus" not in chain:
         raise ValueError("give --data_folder=/path/to/voxceleb")
+    faces = chain["corpus"].get("faces")
     return {
+        **({"frames_folder": f"{folder}/voxceleb_frames"} if faces else {}),
         "data_folder": str(folder / "voxceleb"),
         "trial_lists": options.get("trial_lists", "synthetic_trials.txt"),
         "noise_folder": str(folder / "musan"),
@@ -308,10 +312,13 @@ class Step:
         """(what makes a part of the row, its script, YAML and options, and
         the files that it leaves), in order."""
         own = {"encoder_folder": self.folder / "export"}
-        trained = ["export/hyperparams.yaml", "export/embedding_model.ckpt"]
+        encoder = ["hyperparams.yaml", "embedding_model.ckpt"]
+        trained = [f"export/{name}" for name in encoder]
         labels = ["pseudo_labels.csv", "centroids.npy", "source.json"]
         if chain_file.makes_labels(self.yaml):
             trained += [f"labels/{name}" for name in labels]
+        if chain_file.exports_faces(self.yaml):
+            trained += [f"export_visual/{name}" for name in encoder]
         options = {"output_folder": self.folder}
         yield self.train, train, self.yaml, options, trained
         if self.options.get("trial_lists"):
@@ -320,11 +327,21 @@ class Step:
             yield self.verify, verify, yaml, options, ["verify/metrics.json"]
         if self.clusters:
             yaml = "hparams/pseudo_label.yaml"
-            options = {**own, "label_folder": self.folder / "clusters"}
+            options = {
+                **self.encoders(),
+                "label_folder": self.folder / "clusters",
+            }
             if chain_file.makes_labels(self.yaml):
                 options["given_labels"] = self.folder / "labels"
             files = [f"clusters/{name}" for name in labels]
             yield self.cluster, label, yaml, options, files
+
+    def encoders(self):
+        """Options that give the clustering what the step has trained."""
+        found = {"encoder_folder": self.folder / "export"}
+        if chain_file.exports_faces(self.yaml):
+            found["visual_encoder_folder"] = self.folder / "export_visual"
+        return found
 
     def is_missing(self, files):
         """Whether any of the files that a part leaves is not there."""
@@ -378,10 +395,7 @@ class Step:
 
     def check(self):
         """Refuses values that cannot be meant, before the first step runs."""
-        own = {
-            "encoder_folder": self.folder / "export",
-            "label_folder": self.folder / "clusters",
-        }
+        own = {**self.encoders(), "label_folder": self.folder / "clusters"}
         for yaml, options in ((self.yaml, {}), *((x, own) for x in SCRIPTS)):
             file, _, overrides = command_line.parse(
                 self.arguments(yaml, {"output_folder": self.folder, **options})

@@ -28,13 +28,14 @@ logger = get_logger(__name__)
 
 # What a step starts from does not change what it is, nor does where its data
 # lie.
-FOLDERS = ("encoder_folder", "label_folder")
+FOLDERS = ("encoder_folder", "visual_encoder_folder", "label_folder")
 DATA = (
     "data_folder",
     "prepared_folder",
     "output_folder",
     "noise_folder",
     "rir_folder",
+    "frames_folder",
     "trial_lists",
 )
 
@@ -46,7 +47,8 @@ class Built(NamedTuple):
     ``features`` is the text of a YAML; ``head`` is the shape (K, D) of a
     classifier and ``num_clusters`` the K of the labels that it learns, where
     there are such; ``dim`` is the size of an embedding and ``outputs`` what
-    the head makes of it.
+    the head makes of it. ``faces`` is the encoder of faces, where there is
+    one, and ``joined`` the size of the embeddings of both together.
     """
 
     encoder: dict
@@ -57,6 +59,8 @@ class Built(NamedTuple):
     num_clusters: int | None
     dim: int
     outputs: int
+    faces: dict
+    joined: int
 
 
 class Needed(NamedTuple):
@@ -65,6 +69,7 @@ class Needed(NamedTuple):
     encoder: str | None
     labels: str | None
     head: str | None  # label folder of the classifier's first weights
+    faces: str | None = None
 
 
 def rehearse(steps, known=None):
@@ -106,7 +111,7 @@ def rehearse(steps, known=None):
         if makes_labels(step.yaml):
             labels[str(step.folder / "labels")] = found.head
         elif step.clusters:
-            made = num_clusters(step, known), found.dim
+            made = num_clusters(step, known), found.joined
             labels[str(step.folder / "clusters")] = made
     return built
 
@@ -147,7 +152,7 @@ def needed_by(tree):
     -------
     >>> text = "{label_folder: a, head_label_folder: !ref <label_folder>}"
     >>> needed_by(YAML().load(text))
-    Needed(encoder=None, labels='a', head='a')
+    Needed(encoder=None, labels='a', head='a', faces=None)
     """
 
     def value(key):
@@ -158,7 +163,8 @@ def needed_by(tree):
         return None if tag or found is None else str(found)
 
     keys = ("encoder_folder", "label_folder", "head_label_folder")
-    return Needed(*(value(key) for key in keys))
+    faces = value("visual_encoder_folder")
+    return Needed(*(value(key) for key in keys), faces)
 
 
 def build(file, overrides):
@@ -173,11 +179,20 @@ def build(file, overrides):
         torch.no_grad(),
     ):
         hparams = load_hyperpyyaml(text)
-        student = hparams["student"].train()
+        student = hparams.get("audio", hparams["student"]).train()
         if "make_head" in hparams:
             student.head = hparams["make_head"](out_neurons=2)
-        shape = feature_shape(features, hparams["sample_rate"])
-        embeddings, outputs = student([torch.empty(shape)])
+        heard = torch.empty(feature_shape(features, hparams["sample_rate"]))
+        embeddings, outputs = student([heard])
+        faces, joined = {}, embeddings.shape[-1]
+        if "visual" in hparams:
+            size = hparams["image_size"]
+            seen, votes = hparams["visual"].train()(
+                [torch.empty(2, 3, size, size)]
+            )
+            torch.stack([outputs, votes])  # they vote for the same clusters
+            faces = shapes(hparams["visual"].encoder.state_dict())
+            joined += seen.shape[-1]
     head = getattr(hparams.get("head"), "weight", None)
     return Built(
         shapes(hparams["embedding_model"].state_dict()),
@@ -188,6 +203,8 @@ def build(file, overrides):
         hparams["num_clusters"] if "label_folder" in hparams else None,
         embeddings.shape[-1],
         outputs.shape[-1],
+        faces,
+        joined,
     )
 
 
@@ -232,6 +249,9 @@ def check(found, needed, encoders, labels):
     """
     if needed.encoder:
         check_encoder(found, needed.encoder, encoders.get(needed.encoder))
+    if needed.faces and found.faces:
+        theirs = shapes(read_weights(weights_of(needed.faces)))
+        refuse_misfit(needed.faces, theirs, found.faces)
     if needed.labels and found.num_clusters is not None:
         number, _ = labels_of(needed.labels, labels)
         if number != found.num_clusters:
@@ -249,28 +269,38 @@ def check(found, needed, encoders, labels):
             )
 
 
-def check_encoder(found, folder, other):
-    """Whether an encoder can be loaded, and hears what it was trained on."""
-    own = yaml_features(found.features)
-    if other is None:
-        path = Path(folder) / "embedding_model.ckpt"
-        if not path.is_file():
-            raise FileNotFoundError(f"{folder} is not an encoder folder")
-        theirs = shapes(read_weights(path))
-        check_features(folder, own, found.sample_rate)
-    else:
-        theirs = other.exported
+def weights_of(folder):
+    """Path of the weights of an encoder folder."""
+    path = Path(folder) / "embedding_model.ckpt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is not an encoder folder")
+    return path
+
+
+def refuse_misfit(folder, theirs, own):
+    """Raises ValueError if the tensors of an encoder have other shapes."""
     names = sorted(
         name
-        for name in theirs.keys() | found.encoder.keys()
-        if theirs.get(name) != found.encoder.get(name)
+        for name in theirs.keys() | own.keys()
+        if theirs.get(name) != own.get(name)
     )
     if names:
         raise ValueError(
             f"the encoder of {folder} does not fit: {names[0]} is "
-            f"{theirs.get(names[0])} there and {found.encoder.get(names[0])} "
+            f"{theirs.get(names[0])} there and {own.get(names[0])} "
             "here: use the same encoder block for both"
         )
+
+
+def check_encoder(found, folder, other):
+    """Whether an encoder can be loaded, and hears what it was trained on."""
+    own = yaml_features(found.features)
+    if other is None:
+        theirs = shapes(read_weights(weights_of(folder)))
+        check_features(folder, own, found.sample_rate)
+    else:
+        theirs = other.exported
+    refuse_misfit(folder, theirs, found.encoder)
     if other is not None and other.features != found.features:
         with tempfile.TemporaryDirectory() as heard:
             (Path(heard) / "hyperparams.yaml").write_text(other.features)

@@ -8,6 +8,8 @@ from ssrl_brain.commands.yaml_files import SHIPPED, find, read_yaml, tag_of
 # What makes the inputs that a stage cannot do without.
 HINTS = {
     "data_folder": ", any folder of audio",
+    "frames_folder": ", faces of the utterances of --data_folder: for each a "
+    "folder of images, or a video",
     "encoder_folder": ": the export folder of a stage, made for instance by "
     "`python train.py hparams/dino.yaml --data_folder=...`",
     "label_folder": ": made by `python pseudo_label.py --data_folder=... "

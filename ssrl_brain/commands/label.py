@@ -9,27 +9,33 @@ embeddings.npy, centroids.npy, pseudo_labels.csv and source.json; it is either
 whole or absent. With --num_clusters=auto the embeddings suggest a number; with
 --given_labels=<label folder> nothing is clustered, and the labels of that
 folder get the distances that they have with this encoder.
+
+With --visual_encoder_folder=<export_visual of audio_visual.yaml> and
+--frames_folder, speech and faces are clustered together.
 """
 
-import functools
 import time
 from functools import partial
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.clustering.kmeans import cluster_sessions, clusters_of_labels
 from ssrl_brain.clustering.purify import purify
 from ssrl_brain.clustering.suggest import SuggestedClusters
-from ssrl_brain.commands import claims, command_line
+from ssrl_brain.commands import claims, command_line, keys
 from ssrl_brain.commands.help import print_help
+from ssrl_brain.data.frames import Frames
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import (
     read_pseudo_labels,
     write_pseudo_labels,
 )
+from ssrl_brain.handover.visual_folder import ExportedVisualEncoder
 from ssrl_brain.system.distributed import join_group, on_first_rank
 
 logger = get_logger(__name__)
@@ -51,6 +57,8 @@ def main(arguments):
 def label(hparams_file, run_options, overrides, held):
     """What ``main`` does once the folders are its own."""
     hparams = command_line.load(hparams_file, overrides)
+    if not (hparams["encoder_folder"] or hparams["visual_encoder_folder"]):
+        keys.refuse_missing(["encoder_folder"], hparams_file)
     on_first_rank(partial(hparams["prepare"], hold=held))
     table = Utterances.from_csv(hparams["table_csv"])
     if hparams["given_labels"]:
@@ -62,24 +70,15 @@ def label(hparams_file, run_options, overrides, held):
         )
     else:
         check_num_clusters(hparams, table)
-    encoder = ExportedEncoder(
-        hparams["encoder_folder"],
-        run_options.device,
-        hparams["trust_encoder"],
-    )
     started = time.time()
-    embeddings = encoder.embed(
-        table,
-        hparams["data_folder"],
-        max_padding=hparams["max_padding"],
-        batch_seconds=hparams["batch_seconds"],
-        num_workers=hparams["num_workers"],
-        progress=None if run_options.noprogressbar else "embedding",
-    )
+    parts, source = embed_modalities(table, hparams, run_options)
+    embeddings = join(parts.values())
     metrics = {}
     if if_main_process():
         clusters, keep = labels_of(embeddings.numpy(), table, hparams)
         metrics = quality(clusters.labels, keep, table, hparams)
+        if hparams["compare_modalities"] and len(parts) > 1:
+            metrics |= nmi_apart(parts, table, hparams)
         metrics["seconds"] = round(time.time() - started, 1)
         logger.info("Pseudo labels: %s", metrics)
         write_pseudo_labels(
@@ -90,7 +89,7 @@ def label(hparams_file, run_options, overrides, held):
             embeddings=embeddings,
             source={
                 **{key: hparams[key] for key in OPTIONS_KEPT},
-                "encoder": encoder.fingerprint(),
+                **source,
                 "suggestion": suggestion(hparams["cluster"]),
                 "metrics": metrics,
             },
@@ -102,10 +101,70 @@ NEEDED = ("cluster", "encoder_folder", "label_folder", "label_metrics")
 OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
 
 
+def embed_modalities(table, hparams, run_options):
+    """({"audio": (N, D), "visual": (N, D)}, fingerprints of the encoders)
+
+    What has no folder is left out.
+    """
+    bar = {} if run_options.noprogressbar else {"progress": "embedding"}
+    how = (run_options.device, hparams["trust_encoder"])
+    parts, source = {}, {}
+    if hparams["encoder_folder"]:
+        encoder = ExportedEncoder(hparams["encoder_folder"], *how)
+        parts["audio"] = encoder.embed(
+            table,
+            hparams["data_folder"],
+            max_padding=hparams["max_padding"],
+            batch_seconds=hparams["batch_seconds"],
+            num_workers=hparams["num_workers"],
+            **bar,
+        )
+        source["encoder"] = encoder.fingerprint()
+    if hparams["visual_encoder_folder"]:
+        visual = ExportedVisualEncoder(hparams["visual_encoder_folder"], *how)
+        frames = Frames.from_csv(
+            hparams["frames_csv"], hparams["frames_folder"], table.ids
+        )
+        parts["visual"] = visual.embed(
+            frames, num_workers=hparams["num_workers"], **bar
+        )
+        # the embeddings kept are not those of the encoder of speech alone
+        source = {
+            "encoder": f"{source.get('encoder', '')}+{visual.fingerprint()}"
+        }
+    return parts, source
+
+
+def join(parts):
+    """Embeddings (N, D1 + D2) of parts (N, D1), (N, D2), each of length 1.
+
+    DLG-LC, IV-C2. A single part stays as it is.
+
+    Example
+    -------
+    >>> join([torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 2.0]])]).tolist()
+    [[0.6000000238418579, 0.800000011920929, 0.0, 1.0]]
+    """
+    parts = list(parts)
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([F.normalize(part, dim=1) for part in parts], dim=1)
+
+
+def nmi_apart(parts, table, hparams):
+    """NMI of the clusters of each part alone, {} without known speakers."""
+    found = {}
+    for name, part in parts.items():
+        clusters, _ = labels_of(part.numpy(), table, hparams)
+        metrics = hparams["label_metrics"](table, clusters.labels)
+        found |= {f"nmi_{name}": x for k, x in metrics.items() if k == "nmi"}
+    return found
+
+
 def of_given_labels(folder, table):
     """A clustering of embeddings into the labels of a label folder."""
     labels = read_pseudo_labels(folder, table).labels
-    return functools.partial(clusters_of_labels, labels=labels)
+    return partial(clusters_of_labels, labels=labels)
 
 
 def suggestion(cluster):

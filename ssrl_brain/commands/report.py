@@ -29,8 +29,17 @@ def main(arguments):
     parser.add_argument(
         "--no_audio", action="store_true", help="no clips of utterances"
     )
+    parser.add_argument(
+        "--faces",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of an audio-visual run: shows faces of the N largest clusters",
+    )
     parser.add_argument("--debug", action="store_true", help="full traceback")
     given = parser.parse_args(arguments)
-    path = write_report(given.folder, given.output, not given.no_audio)
+    path = write_report(
+        given.folder, given.output, not given.no_audio, given.faces
+    )
     print(f"Report: {path}")
     return path

@@ -48,6 +48,7 @@ logger = get_logger(__name__)
 WRITTEN = {
     "output_folder": "run",
     "export_folder": "encoder",
+    "visual_export_folder": "visual_encoder",
     "exported_label_folder": "labels",
     "prepared_folder": "prepared",
 }

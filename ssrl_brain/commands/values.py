@@ -108,7 +108,8 @@ SHARE = Range(0, 1)
 LESS_THAN_ONE = Range(0, 1, below=True)
 
 TABLE = {
-    COUNT: "batch_size valid_every num_global num_local positive_clusters "
+    COUNT: "image_size visual_channels visual_block_sizes visual_emb_dim "
+    "batch_size valid_every num_global num_local positive_clusters "
     "num_prototypes num_restarts channels attention_channels emb_dim n_mels "
     "head_dims ordinary_epochs cluster_every open_epochs label_queue_length "
     "cohort_top grad_accumulation_factor",

@@ -158,10 +158,14 @@ class CropPlan(NamedTuple):
 
 
 class CropBatch(NamedTuple):
-    """``index`` (B,) rows of the utterance table; ``views`` one per View."""
+    """``index`` (B,) rows of the utterance table; ``views`` one per View.
+
+    ``images``, where there are faces, are (B, 3, L, L) uint8, one per view.
+    """
 
     index: torch.Tensor
     views: tuple
+    images: tuple = ()
 
 
 class CropDataset(torch.utils.data.Dataset):
@@ -364,11 +368,15 @@ def make_train_set(
 
 
 def collate(items):
-    """Items of a ``CropDataset`` as one ``CropBatch``."""
-    index, views = zip(*items, strict=True)
+    """Items of a ``CropDataset`` (with images or not) as one ``CropBatch``."""
+    index, views, *images = zip(*items, strict=True)
     batch = CropBatch(
         torch.tensor(index),
         tuple(_view_batch(rows) for rows in zip(*views, strict=True)),
+        tuple(
+            torch.from_numpy(np.stack(view))
+            for view in zip(*(images[0] if images else ()), strict=True)
+        ),
     )
     return hand_over(batch)
 

@@ -151,10 +151,10 @@ def embed(
         if embeddings is None:
             embeddings = torch.zeros(len(rows), vectors.shape[1])
         embeddings[batch] = vectors
-    return _sum_over_ranks(embeddings, device)
+    return sum_over_ranks(embeddings, device)
 
 
-def _sum_over_ranks(embeddings, device):
+def sum_over_ranks(embeddings, device):
     """Joins the rows of all ranks; each row is zero on all ranks but one."""
     if num_ranks() == 1:
         return embeddings

@@ -21,6 +21,7 @@ PARTS = ("compute_features", "mean_var_norm", "embedding_model")
 COMMENT = re.compile(r"(^|\s+)#.*$|^\n", re.MULTILINE)
 # What stock SpeechBrain can import; it needs both of the others itself.
 STOCK = ("speechbrain", "torch", "torchaudio")
+PRETRAINER = "!new:speechbrain.utils.parameter_transfer.Pretrainer"
 
 CARD = """---
 library_name: speechbrain
@@ -46,6 +47,14 @@ own on trials of your data.
 """
 NEEDS = """
 SpeechBrain alone cannot load this model: it needs {names}, importable.
+"""
+
+VISUAL_CARD = """# Visual encoder of an audio-visual run
+
+Embeds images of aligned faces, scaled to {image_size} x {image_size}; learnt
+without labels by ssrl_brain, which is needed to load it
+(`pseudo_label.py --visual_encoder_folder=...`). An utterance is the mean over
+its frames.
 """
 
 
@@ -119,14 +128,15 @@ def inference_yaml(stage_yaml, foreign=False):
     )
     result |= {part: stage[part] for part in PARTS}
     result["modules"] = {part: result[part] for part in PARTS}
-    pretrainer = CommentedMap(
-        loadables={"embedding_model": result["embedding_model"]}
-    )
-    pretrainer.yaml_set_ctag(
-        Tag(suffix="!new:speechbrain.utils.parameter_transfer.Pretrainer")
-    )
-    result["pretrainer"] = pretrainer
+    result["pretrainer"] = _pretrainer(result["embedding_model"])
     return result
+
+
+def _pretrainer(encoder):
+    """YAML node that loads ``embedding_model.ckpt`` into an encoder."""
+    pretrainer = CommentedMap(loadables={"embedding_model": encoder})
+    pretrainer.yaml_set_ctag(Tag(suffix=PRETRAINER))
+    return pretrainer
 
 
 def class_names(node):
@@ -178,12 +188,50 @@ def export_encoder(
     ValueError
         Also where a weight is NaN or infinite.
     """
-    content = inference_yaml(stage_yaml, foreign)
-    names = foreign_classes(content)
     metrics = metrics or {}
     figures = "".join(
         f"\n- {key}: {value:.4g}" for key, value in metrics.items()
     )
+    content = inference_yaml(stage_yaml, foreign)
+    names = foreign_classes(content)
+    card = CARD.format(
+        stage=stage,
+        figures=figures and figures + "\n",
+        foreign=NEEDS.format(names=", ".join(names)) if names else "",
+        tag="" if with_labels else "- self-supervised\n",
+        title="Speaker embeddings "
+        + ("fine-tuned with" if with_labels else "learnt without")
+        + " labels",
+    )
+    _write(folder, content, encoder, metrics, card, "encoder")
+
+
+def export_visual_encoder(folder, encoder, stage_yaml):
+    """Writes the folder of a visual encoder, whole or not at all.
+
+    Of the same files as that of an encoder of speech. Its class is of this
+    package, for the toolkit has none for images.
+
+    Arguments
+    ---------
+    folder : str
+    encoder : torch.nn.Module
+    stage_yaml : str
+        Resolved YAML of the stage that trained it, with ``image_size`` and
+        ``visual_embedding_model``.
+    """
+    stage = YAML().load(stage_yaml)
+    content = CommentedMap(
+        image_size=stage["image_size"],
+        embedding_model=stage["visual_embedding_model"],
+    )
+    content["pretrainer"] = _pretrainer(content["embedding_model"])
+    card = VISUAL_CARD.format(image_size=stage["image_size"])
+    _write(folder, content, encoder, {}, card, "visual_encoder")
+
+
+def _write(folder, content, encoder, metrics, card, kind):
+    """Writes the files of an encoder folder."""
     state = {
         key: value.detach().cpu().clone()
         for key, value in encoder.state_dict().items()
@@ -191,7 +239,7 @@ def export_encoder(
     bad = nonfinite(state)
     if bad:
         raise ValueError(f"the encoder is not exported: {bad}")
-    with locked(folder), atomic_folder(folder, "encoder") as temporary:
+    with locked(folder), atomic_folder(folder, kind) as temporary:
         text = io.StringIO()
         YAML().dump(content, text)
         (temporary / "hyperparams.yaml").write_text(
@@ -199,15 +247,4 @@ def export_encoder(
         )
         torch.save(state, temporary / "embedding_model.ckpt")
         write_json(temporary / "metrics.json", metrics)
-        (temporary / "README.md").write_text(
-            CARD.format(
-                stage=stage,
-                figures=figures and figures + "\n",
-                foreign=NEEDS.format(names=", ".join(names)) if names else "",
-                tag="" if with_labels else "- self-supervised\n",
-                title="Speaker embeddings "
-                + ("fine-tuned with" if with_labels else "learnt without")
-                + " labels",
-            ),
-            encoding="utf-8",
-        )
+        (temporary / "README.md").write_text(card, encoding="utf-8")

@@ -123,6 +123,8 @@ def initialise(
     table_csv=None,
     features=None,
     sample_rate=None,
+    visual_encoder=None,
+    visual_encoder_folder=None,
 ):
     """Starting weights of a stage.
 
@@ -141,11 +143,17 @@ def initialise(
         See ``check_features``, as for ...
     sample_rate : int, optional
         ... this.
+    visual_encoder : torch.nn.Module, optional
+        Encoder of faces, which goes on from ...
+    visual_encoder_folder : str, optional
+        ... this folder.
     """
     if encoder_folder:
         load_encoder_(encoder, encoder_folder)
         if features is not None:
             check_features(encoder_folder, features, sample_rate)
+    if visual_encoder_folder:
+        load_encoder_(visual_encoder, visual_encoder_folder)
     if head is not None and label_folder:
         table = Utterances.from_csv(table_csv)
         load_centroids_(head, read_pseudo_labels(label_folder, table).centroids)

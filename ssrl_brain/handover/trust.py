@@ -30,7 +30,7 @@ NETWORKS = re.compile(
     r"|speechbrain\.lobes\.models\.(?:ECAPA_TDNN|ResNet|Xvector)"
     r"|speechbrain\.nnet\.\w+"
     r"|speechbrain\.processing\.features"
-    r"|ssrl_brain\.networks\.models)\.([A-Z]\w*)"
+    r"|ssrl_brain\.networks\.(?:models|visual))\.([A-Z]\w*)"
 )
 # Fetches configuration and weights from a hub, none of its code.
 FRONT_END = "speechbrain.integrations.huggingface.weighted_ssl.WeightedSSLModel"

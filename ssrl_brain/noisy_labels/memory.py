@@ -237,3 +237,40 @@ class GateMemory(torch.nn.Module):
             "corrected": corrected,
             "dropped": 1.0 - passed - corrected,
         }
+
+
+class CaseMemory(torch.nn.Module):
+    """Last clean losses of every utterance, and what became of it.
+
+    As ``GateMemory``, of several modalities that decide together, see
+    ``ssrl_brain.losses.audio_visual.joint_cases``.
+
+    Arguments
+    ---------
+    num_utterances, num_modalities : int
+
+    Example
+    -------
+    >>> memory = CaseMemory(2, 2)
+    >>> memory.write(
+    ...     torch.tensor([1]),
+    ...     *(torch.tensor([[x, y]]) for x, y in [(0.5, 2.0), (7, 8), (3, 0)]),
+    ... )
+    >>> memory.loss.tolist()[1], memory.case.tolist()
+    ([0.5, 2.0], [[0, 0], [3, 0]])
+    """
+
+    def __init__(self, num_utterances, num_modalities):
+        super().__init__()
+        shape = num_utterances, num_modalities
+        self.register_buffer("loss", torch.full(shape, torch.nan))
+        self.register_buffer(
+            "prediction", torch.full(shape, -1, dtype=torch.int32)
+        )
+        self.register_buffer("case", torch.zeros(shape, dtype=torch.int8))
+
+    def write(self, index, loss, prediction, case):
+        """index (m,) distinct rows; their values, each (m, M)"""
+        self.loss[index] = loss.float()
+        self.prediction[index] = prediction.int()
+        self.case[index] = case.to(torch.int8)

@@ -154,15 +154,32 @@ GATE = (
     Panel(
         "Loss gate",
         "loss, nats",
-        {"gate": "in force", "next_gate": "of the next epoch"},
+        {
+            "gate": "in force",
+            "next_gate": "of the next epoch",
+            "gate_audio": "audio, in force",
+            "next_gate_audio": "audio, next epoch",
+            "gate_visual": "visual, in force",
+            "next_gate_visual": "visual, next epoch",
+        },
         "Labels with a smaller loss are trusted. Open (no line) where every "
         "label is.",
     ),
     Panel(
         "What the gate did",
         "utterances, %",
-        {"passed": "passed", "corrected": "corrected", "dropped": "dropped"},
-        "Shares of all utterances.",
+        {
+            "passed": "passed",
+            "corrected": "corrected",
+            "dropped": "dropped",
+            "agreed": "agreed",
+            "corrected_audio": "corrected, audio",
+            "dropped_audio": "dropped, audio",
+            "corrected_visual": "corrected, visual",
+            "dropped_visual": "dropped, visual",
+        },
+        "Shares of all utterances. Agreed: speech and faces, stopped by a "
+        "gate, predict the same label.",
         100,
     ),
     Panel(
@@ -174,6 +191,10 @@ GATE = (
             "right_before_correction": "before correction",
             "right_corrected": "corrected",
             "right_dropped": "dropped",
+            "right_before_agreed": "before agreement",
+            "right_agreed": "agreed",
+            "right_corrected_audio": "corrected, audio",
+            "right_corrected_visual": "corrected, visual",
         },
         "By true speakers, which training never sees: is what passed purer, "
         "is what was corrected better than before?",
@@ -186,12 +207,34 @@ GATE = (
         "Share of all right labels that passed.",
         100,
     ),
+    Panel(
+        "What each gate alone would pass",
+        "utterances, %",
+        {"below_gate_audio": "audio", "below_gate_visual": "visual"},
+        "An utterance passes if both let it through.",
+        100,
+    ),
+    Panel(
+        "Right labels below each gate",
+        "right, %",
+        {
+            "right_below_gate_audio": "audio",
+            "right_below_gate_visual": "visual",
+            "right_passed": "both",
+        },
+        "By true speakers: do both together know better than each alone?",
+        100,
+    ),
 )
 NOISE = (
     Panel(
         "Can the loss tell right from wrong labels?",
         BY_CHANCE_HALF,
-        {"loss_auc": "wrong label has the larger loss"},
+        {
+            "loss_auc": "wrong label has the larger loss",
+            "loss_auc_audio": "of audio",
+            "loss_auc_visual": "of visual",
+        },
         "Of a right and a wrong label, by true speakers; at 50 % it cannot.",
         100,
     ),

@@ -10,6 +10,7 @@ from ssrl_brain.report.panels import PLOTTED
 from ssrl_brain.system.files import read_json
 from ssrl_brain.training.log import numbered_history
 
+MODALITIES = ("", "_audio", "_visual")  # endings of what is logged of each
 HISTOGRAMS = (
     "loss_histogram",
     "loss_histogram_right",
@@ -194,17 +195,22 @@ def checked_history(folder):
                     f"{str(value)[:40]!r}, which no stage writes: remove the "
                     "line"
                 )
-        bins = {len(record[x]["counts"]) for x in HISTOGRAMS if record.get(x)}
-        if len(bins) > 1 or bins == {0}:
-            raise ValueError(
-                f"{folder}/history.jsonl, line {number}: its histograms have "
-                f"{sorted(bins)} bins, not one number of them: remove the line"
-            )
+        for modality in MODALITIES:
+            names = [x + modality for x in HISTOGRAMS]
+            bins = {len(record[x]["counts"]) for x in names if record.get(x)}
+            if len(bins) > 1 or bins == {0}:
+                raise ValueError(
+                    f"{folder}/history.jsonl, line {number}: its histograms "
+                    f"have {sorted(bins)} bins, not one number of them: remove "
+                    "the line"
+                )
         records.append(record)
     return records
 
 
 def _is_drawable(key, value):
+    for modality in filter(None, MODALITIES):
+        key = key.removesuffix(modality)
     if key == "warning":
         return isinstance(value, str)
     if value is None:
@@ -222,6 +228,8 @@ def _is_drawable(key, value):
         )
     if key == "cluster_size_quantiles":
         return _is_list(value, 5) and _are_numbers(value)
+    if key == "loss_axis":
+        return isinstance(value, str)
     return isinstance(value, (int, float)) or key not in PLOTTED | {"seconds"}
 
 

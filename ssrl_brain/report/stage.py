@@ -12,6 +12,7 @@ from ssrl_brain.report.page import (
     table,
     tag,
 )
+from ssrl_brain.report.runs import MODALITIES
 from ssrl_brain.report.style import data_uri
 
 
@@ -35,8 +36,10 @@ def stage(run, clips=None):
         content.append(values_table(run.history[0]))
     else:
         content += curves(run.history)
-    if losses := loss_figures(run.history):
-        content += [tag("h3", "Losses as a mixture"), gallery(losses)]
+    for modality in MODALITIES:
+        if losses := loss_figures(of_modality(run.history, modality)):
+            title = f"Losses as a mixture{modality.replace('_', ': ')}"
+            content += [tag("h3", title), gallery(losses)]
     if run.label_folder is not None and clips is not None:
         content += clusters(run.label_folder, clips)
     elif run.label_folder is not None:  # of a step on the way
@@ -99,6 +102,24 @@ def size_figure(history):
             "Smallest, quartiles and largest, of clusters with utterances.",
             data_uri(figures.size_quantiles(history)),
         )
+    ]
+
+
+def of_modality(history, ending):
+    """What was logged of one modality, by the names of a stage with one.
+
+    Example
+    -------
+    >>> of_modality([{"epoch": 1, "gate": 2, "gate_audio": 3}], "_audio")
+    [{'epoch': 1, 'gate': 3}]
+    """
+    return [
+        {
+            key.removesuffix(ending): value
+            for key, value in record.items()
+            if key == "epoch" or key.endswith(ending)
+        }
+        for record in history
     ]
 
 

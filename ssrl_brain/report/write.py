@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssrl_brain.report import overview
+from ssrl_brain.report.faces import contact_sheet
 from ssrl_brain.report.listen import clips_of
 from ssrl_brain.report.page import (
     MADE_BY,
@@ -22,6 +23,8 @@ from ssrl_brain.report.verdict import verdict
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.folders import relation
 
+# Folders of a run that are only read.
+READ = ("data_folder", "noise_folder", "rir_folder", "frames_folder")
 # How reports began before they named their maker.
 OLDER = re.compile(
     rb'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n<meta '
@@ -29,7 +32,7 @@ OLDER = re.compile(
 )
 
 
-def write_report(folders, output=None, audio=True):
+def write_report(folders, output=None, audio=True, faces=0):
     """Writes the report of chains and runs into one HTML file.
 
     Arguments
@@ -40,6 +43,8 @@ def write_report(folders, output=None, audio=True):
         By default report.html in the first folder.
     audio : bool
         Whether clips of some utterances are put into the file.
+    faces : int
+        Clusters of each stage whose faces are shown; none unless asked for.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def write_report(folders, output=None, audio=True):
     path = Path(output or chains[0].folder / "report.html")
     refuse_to_overwrite(path)
     refuse_among_data(path, chains)
-    write_text(path, report(chains, audio))
+    write_text(path, report(chains, audio, faces))
     return path
 
 
@@ -88,7 +93,7 @@ def refuse_to_overwrite(path):
 def refuse_among_data(path, chains):
     """Raises ValueError for a report among the audio of a run."""
     for run in (run for chain in chains for run in chain.runs):
-        for key in ("data_folder", "noise_folder", "rir_folder"):
+        for key in READ:
             read = run.settings.get(key)
             if read and relation(path, read) == "lies in":
                 raise ValueError(
@@ -97,13 +102,15 @@ def refuse_among_data(path, chains):
                 )
 
 
-def report(chains, audio=True):
+def report(chains, audio=True, faces=0):
     """HTML of chains, the first of which gives the title.
 
     Arguments
     ---------
     chains : list of Chain
     audio : bool
+    faces : int
+        See ``write_report``.
 
     Returns
     -------
@@ -115,7 +122,7 @@ def report(chains, audio=True):
     navigation, chapters = [], []
     for number, chain in enumerate(chains):
         entries = []
-        for anchor, name, content in chapters_of(chain, alone, audio):
+        for anchor, name, content in chapters_of(chain, alone, audio, faces):
             anchor = f"{anchor}-{number}"
             entries.append((name, anchor))
             heading = name if alone else f"{chain.name}: {name}"
@@ -135,7 +142,7 @@ def named_apart(chains):
     return [replace(chain, name=str(chain.folder)) for chain in chains]
 
 
-def chapters_of(chain, alone, audio):
+def chapters_of(chain, alone, audio, faces=0):
     """(anchor, title, HTML) of every chapter of a chain."""
     count, warned = overview.warnings(chain)
     clips = clips_of(chain.prepared, audio)
@@ -147,11 +154,10 @@ def chapters_of(chain, alone, audio):
     yield "warnings", f"Warnings ({count})", warned
     yield "verification", "Verification", verification(chain)
     for number, run in enumerate(chain.runs):
-        yield (
-            f"stage-{number}",
-            f"Stage {run.name}",
-            stage(run, clips if run.name in labelled[-1:] else None),
-        )
+        sheet = contact_sheet(run, chain.prepared, faces) if faces else []
+        heard = clips if run.name in labelled[-1:] else None
+        content = joined(stage(run, heard), *sheet)
+        yield f"stage-{number}", f"Stage {run.name}", content
     yield "data", "Data", overview.data(chain)
     yield "cost", "Cost", overview.cost(chain)
     yield "configuration", "Configuration", overview.configuration(chain)

@@ -40,6 +40,10 @@ KINDS = {
         "an encoder",
         "hyperparams.yaml embedding_model.ckpt metrics.json README.md",
     ),
+    "visual_encoder": _kind(
+        "an encoder of faces",
+        "hyperparams.yaml embedding_model.ckpt metrics.json README.md",
+    ),
     "labels": _kind(
         "pseudo labels",
         "source.json pseudo_labels.csv centroids.npy",
@@ -52,6 +56,7 @@ KINDS = {
     "corpus": _kind(
         "a synthetic corpus",
         "README.txt speakers.tsv voxceleb musan RIRS_NOISES",
+        "voxceleb_frames",
     ),
     "run": _kind("a training run", "hyperparams.yaml conditions.json", None),
     "checkpoints": _kind("checkpoints", "", ".partial", container=True),
@@ -64,7 +69,14 @@ KINDS = {
         container=True,
     ),
 }
-REPLACED = ("encoder", "labels", "prepared", "embeddings", "scores")
+REPLACED = (
+    "encoder",
+    "visual_encoder",
+    "labels",
+    "prepared",
+    "embeddings",
+    "scores",
+)
 
 
 def kind_of(folder):

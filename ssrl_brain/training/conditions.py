@@ -26,6 +26,7 @@ FREE = {
     "epoch_log",
     "export_foreign",
     "log_every",
+    "frames_folder",
     "num_workers",
     "output_folder",
     "prepared_folder",

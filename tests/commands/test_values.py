@@ -244,7 +244,7 @@ def test_the_table_has_every_number_of_the_stages_and_no_other():
     }
     own = {"grad_accumulation_factor", "total_epochs"}
     assert set(values.RANGES) - own == numbers
-    assert len(STAGES) == 7 and len(numbers) > 50
+    assert len(STAGES) == 8 and len(numbers) > 50
 
 
 @pytest.mark.parametrize(

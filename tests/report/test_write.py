@@ -75,6 +75,8 @@ def test_every_stage_has_its_figures(whole):
         "Prototypes in use",
         "What the gate did",
         "Right labels among them",
+        "What each gate alone would pass",
+        "Right labels below each gate",
         "Losses, epoch 1 (SSRL, Fig. 2)",
         "Losses, epoch 4 (SSRL, Fig. 2)",
         "Clean probability, epoch 4",
@@ -88,6 +90,8 @@ def test_every_stage_has_its_figures(whole):
         assert title in alternatives, title
     assert "dino (paper)" in page.text and "2.94" in page.text
     assert "finished, 4 epochs" in page.text
+    for modality in ("audio", "visual"):
+        assert f"Losses as a mixture: {modality}" in page.text
 
 
 def test_nothing_is_fetched_and_nothing_runs(whole):

@@ -30,6 +30,18 @@ embedding_model: !new:speechbrain.nnet.containers.LengthsCapableSequential
         input_size: 12
         n_neurons: !ref <emb_dim>
 head_batch_norm: False
+visual_embedding_model: !new:torch.nn.Sequential
+    - !new:ssrl_brain.networks.visual.Pixels
+    - !new:torch.nn.Conv2d
+        in_channels: 3
+        out_channels: 4
+        kernel_size: 5
+        stride: 3
+    - !new:torch.nn.Tanh
+    - !new:torch.nn.Flatten
+    - !new:torch.nn.Linear
+        in_features: 64
+        out_features: !ref <visual_emb_dim>
 """
 
 
@@ -103,7 +115,7 @@ def close(ours, theirs, rel):
     return ours == theirs
 
 
-STAGES = ["dino.yaml", "dlg_lc.yaml", "ssrl.yaml"]
+STAGES = ["dino.yaml", "dlg_lc.yaml", "audio_visual.yaml", "ssrl.yaml"]
 
 
 @pytest.mark.parametrize("yaml", STAGES)
@@ -131,6 +143,14 @@ def test_two_ranks_have_the_same_gate(runs):
     ours, theirs = runs("dlg_lc.yaml", 1), runs("dlg_lc.yaml", 2)
     mine, other = (checkpoint(x, "gate_memory") for x in (ours, theirs))
     for key in ("prediction", "passed", "corrected"):
+        assert torch.equal(mine[key], other[key]), key
+    torch.testing.assert_close(mine["loss"], other["loss"])
+
+
+def test_two_ranks_have_the_same_joint_gate(runs):
+    ours, theirs = runs("audio_visual.yaml", 1), runs("audio_visual.yaml", 2)
+    mine, other = (checkpoint(x, "case_memory") for x in (ours, theirs))
+    for key in ("prediction", "case"):
         assert torch.equal(mine[key], other[key]), key
     torch.testing.assert_close(mine["loss"], other["loss"])
 

@@ -16,6 +16,7 @@ import os
 
 from speechbrain.utils.logger import get_logger
 
+from ssrl_brain.data import frames
 from ssrl_brain.data.audio_files import fingerprint, list_audio
 from ssrl_brain.data.preparation import (
     keep_current,
@@ -28,6 +29,7 @@ from ssrl_brain.data.prepare.corpus import (
     reasons_text,
     write_corpus,
 )
+from ssrl_brain.data.prepare.frames import CorpusFrames
 from ssrl_brain.data.prepare.trials import find_trial_lists
 from ssrl_brain.system.files import read_json
 from ssrl_brain.system.folders import Output, atomic_folder, check
@@ -53,6 +55,7 @@ def prepare(
     sample_rate=16000,
     num_workers=None,
     skip_missing_trials=False,
+    frames_folder=None,
     hold=None,
 ):
     """Makes the prepared folder, unless it is there and still right.
@@ -84,6 +87,9 @@ def prepare(
     skip_missing_trials : bool
         Whether trials of audio that cannot be used are left out, counted and
         listed; otherwise they are an error.
+    frames_folder : str, optional
+        Faces: a folder of images or a video for each utterance, see
+        ``ssrl_brain.data.frames``. Training utterances without are left out.
     hold : contextlib.ExitStack, optional
         Receives a lock: while it is held, no other process replaces the
         prepared folder.
@@ -102,6 +108,7 @@ def prepare(
             "data_folder": data_folder,
             "noise_folder": noise_folder,
             "rir_folder": rir_folder,
+            "frames_folder": frames_folder,
         },
         [Output("prepared_folder", prepared_folder, "prepared")],
     )
@@ -110,6 +117,7 @@ def prepare(
     trial_paths = find_trial_lists(trial_lists, data_folder)
     noise = list_bank(noise_folder, "noise_folder")
     rirs = list_bank(rir_folder, "rir_folder", choose_rirs)
+    faces = CorpusFrames(frames_folder, num_workers) if frames_folder else None
     made_from = {
         "version": FORMAT_VERSION,
         "data_folder": os.path.realpath(data_folder),
@@ -129,6 +137,8 @@ def prepare(
         made_from["corpus"] = corpus
     if skip_missing_trials:  # matters only then
         made_from["skip_missing_trials"] = True
+    if faces is not None:
+        made_from["frames"] = frames.fingerprint(faces.listing)
     if keep_current(prepared_folder, made_from, hold):
         logger.debug(f"{prepared_folder} is up to date")
         return
@@ -160,6 +170,7 @@ def prepare(
                 trial_paths,
                 check_audio,
                 skip_missing_trials,
+                faces,
             )
             write_banks(
                 partial,
@@ -241,6 +252,8 @@ def describe(counts):
         f"{counts['train']:,} utterances, {counts['train hours']:.1f} h,"
         f" {counts['train sessions']:,} sessions"
     )
+    if "frames" in counts:
+        text += f", {counts['frames']:,} frames"
     if counts["test"]:
         text += f"; {counts['test']:,} test utterances"
     if left_out := counts["left out"]:
@@ -264,6 +277,7 @@ def main(arguments):
     parser.add_argument("--trial_lists", default="", help="a.txt,b.txt")
     folder("--noise_folder", help="MUSAN or any noise")
     folder("--rir_folder", help="RIRS_NOISES or any rooms")
+    folder("--frames_folder", help="images or videos of faces")
     parser.add_argument("--min_seconds", type=float, default=1.0)
     parser.add_argument("--silence_level", type=float, default=1e-4)
     parser.add_argument("--sample_rate", type=int, default=16000)

@@ -51,6 +51,7 @@ def write_corpus(
     trial_paths,
     check,
     skip_missing_trials=False,
+    faces=None,
 ):
     """Writes tables and trial lists.
 
@@ -71,6 +72,8 @@ def write_corpus(
     skip_missing_trials : bool
         Whether trials of audio that cannot be used are left out and listed in
         ``missing_trials.csv``; otherwise they are an error.
+    faces : CorpusFrames, optional
+        Frames that training utterances must have.
 
     Returns
     -------
@@ -99,6 +102,11 @@ def write_corpus(
 
     train = [entry for entry in good if entry.id not in named]
     test = [entry for entry in good if entry.id in named]
+    found = {}
+    if faces is not None:
+        train, without, found["frames"] = faces.write(target, train, layout)
+        excluded += without
+        left_out.update(reason.split(":")[0] for _, reason in without)
     if not train:
         logger.warning("Nothing to train on: trials name every speaker")
     write_utterances(target, train, test if trials else None, checks)
@@ -113,6 +121,7 @@ def write_corpus(
         "train": len(train),
         "train hours": sum(seconds(checks[e]) for e in train) / 3600,
         "train sessions": len({entry.session for entry in train}),
+        **found,
         "test": len(test),
         "test speaker": len(entries) - len(wanted),
         "left out": dict(left_out.most_common()),

@@ -24,6 +24,7 @@ import soundfile
 from scipy.signal import fftconvolve, firwin2
 from tqdm import tqdm
 
+from ssrl_brain.data.prepare import drawn_faces
 from ssrl_brain.data.prepare.espeak import (
     SAMPLE_RATE,
     draw_speech,
@@ -38,13 +39,18 @@ from ssrl_brain.system.files import write_json
 NUM_TRIALS = 4000
 TRIAL_LIST = "synthetic_trials.txt"  # never to be taken for VoxCeleb's
 # First number of a random stream, so that no two parts share their numbers.
-VOICES, SPEECH, TRIALS, CLIPS = range(4)
+VOICES, SPEECH, TRIALS, CLIPS, FACES = range(5)
+WITHOUT_FACE = 0.02  # share of utterances whose video is missing
 README = """Synthetic speech in the shape of VoxCeleb, MUSAN and RIRS_NOISES.
 
 All speech is made by eSpeak NG, with voices, rooms, noises and words drawn at
 random; nobody was recorded. Error rates on it do not compare to VoxCeleb's.
 
 Made by prepare/synthvox.py with {}
+"""
+FACES_README = """
+voxceleb_frames holds one image a second of the voices to train on: faces drawn
+by a program, nobody was photographed. A few utterances have none.
 """
 
 
@@ -138,16 +144,30 @@ def write_wav(path, samples):
     soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
 
 
-def make_speaker(folder, stream, voice, sessions, utterances):
-    """Writes ``folder/s01/00001.wav`` and so on, all of one voice."""
+def make_speaker(folder, stream, voice, sessions, utterances, faces=None):
+    """Writes ``folder/s01/00001.wav`` and so on, all of one voice.
+
+    With ``faces``, another folder and random stream, also frames of one face:
+    ``s01/00001/0001.jpg`` and so on, one for each second.
+    """
     rng = np.random.default_rng(stream)
+    if faces is not None:
+        faces, stream = faces
+        look = np.random.default_rng(stream)
+        face = drawn_faces.draw_face(look)
     with open_voice(voice) as say:
         for session in range(1, sessions + 1):
             record = draw_session(rng)
+            if faces is not None:
+                scene = drawn_faces.draw_session(look)
             for utterance in range(1, utterances + 1):
                 path = folder / f"s{session:02d}" / f"{utterance:05d}.wav"
                 speech = draw_speech(rng, say, rng.uniform(3, 6))
                 write_wav(path, record(speech))
+                if faces is not None and look.random() >= WITHOUT_FACE:
+                    place = faces / path.relative_to(folder).with_suffix("")
+                    number = len(speech) // SAMPLE_RATE
+                    drawn_faces.write_frames(place, look, face, scene, number)
 
 
 def make_clips(folder, stream, count, draw, shortest, longest):
@@ -163,16 +183,30 @@ def run(job):
     job()
 
 
-def make_audio(folder, voices, sessions, utterances, seed, num_workers):
-    """Writes all audio; every job has a random stream of its own."""
+def make_audio(
+    folder, voices, sessions, utterances, seed, num_workers, with_face=()
+):
+    """Writes all audio, and the faces of some voices.
+
+    Every job has a random stream of its own.
+    """
     jobs = []
     for number, (speaker, voice) in enumerate(voices.items()):
         place, stream = (
             folder / "voxceleb/wav" / speaker,
             (seed, SPEECH, number),
         )
+        faces = folder / "voxceleb_frames" / speaker, (seed, FACES, number)
         jobs.append(
-            partial(make_speaker, place, stream, voice, sessions, utterances)
+            partial(
+                make_speaker,
+                place,
+                stream,
+                voice,
+                sessions,
+                utterances,
+                faces if speaker in with_face else None,
+            )
         )
     for number, (place, *recipe) in enumerate(CLIP_FOLDERS):
         stream = (seed, CLIPS, number)
@@ -272,6 +306,7 @@ def make_corpus(
     utterances=5,
     seed=1986,
     num_workers=None,
+    faces=False,
 ):
     """Makes the corpus, whole or not at all.
 
@@ -287,6 +322,8 @@ def make_corpus(
         Determines every byte.
     num_workers : int, optional
         Processes, by default as many as processors; 1 starts none.
+    faces : bool
+        Whether the voices to train on get faces, in ``voxceleb_frames``.
 
     Raises
     ------
@@ -302,8 +339,8 @@ def make_corpus(
         raise ValueError("num_test_speakers and sessions: at least 2")
     readme = README.format(
         f"{num_train_speakers=} {num_test_speakers=} {sessions=} "
-        f"{utterances=} {seed=}"
-    )
+        f"{utterances=} {seed=}" + (" faces=True" if faces else "")
+    ) + (FACES_README if faces else "")
     if is_made(folder, readme):
         print(f"{folder}: already made with these options, nothing to do")
         return
@@ -317,7 +354,10 @@ def make_corpus(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as new:
         new = pathlib.Path(new) / folder.name
         num_workers = num_workers or os.cpu_count()
-        make_audio(new, voices, sessions, utterances, seed, num_workers)
+        with_face = list(voices)[:num_train_speakers] if faces else ()
+        make_audio(
+            new, voices, sessions, utterances, seed, num_workers, with_face
+        )
         make_tables(new, voices, test_speakers, seed)
         (new / "README.txt").write_text(readme)
         about = {"name": "eSpeak NG voices in random rooms", "synthetic": True}
@@ -342,6 +382,9 @@ def main():
         parser.add_argument(
             f"--{name}", type=int, default=default, help=meaning
         )
+    parser.add_argument(
+        "--faces", action="store_true", help="draws faces of voices as well"
+    )
     make_corpus(**vars(parser.parse_args()))
 
 

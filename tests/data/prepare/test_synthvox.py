@@ -244,3 +244,43 @@ def test_sentences_are_new():
     rng = np.random.default_rng(0)
     sentences = [espeak.draw_sentence(rng) for _ in range(100)]
     assert len(set(sentences)) == 100
+
+
+def test_faces_come_with_the_voices_to_train_on(corpus, tmp_path):
+    folder = tmp_path / "faces"
+    synthvox.make_corpus(folder, **TINY, faces=True)
+    # speech is what it is without them
+    waves = sorted((corpus / "voxceleb/wav").rglob("*.wav"))
+    for path in waves:
+        same = folder / path.relative_to(corpus)
+        assert same.read_bytes() == path.read_bytes()
+    assert (folder / "README.txt").read_text().count("nobody was photographed")
+    assert not (corpus / "voxceleb_frames").exists()
+    frames = folder / "voxceleb_frames"
+    speakers = sorted(path.name for path in (corpus / "voxceleb/wav").iterdir())
+    train = speakers[: TINY["num_train_speakers"]]
+    assert sorted(path.name for path in frames.iterdir()) == train
+    for place in frames.glob("*/*/*"):
+        wave = folder / "voxceleb/wav" / place.relative_to(frames)
+        seconds = soundfile.info(f"{wave}.wav").duration
+        assert len(list(place.glob("*.jpg"))) == int(seconds)
+
+
+def test_a_face_is_known_by_its_traits_and_never_twice_the_same():
+    from ssrl_brain.data.prepare import drawn_faces
+
+    def frames(seed, number=2):
+        rng = np.random.default_rng(seed)
+        face, session = (
+            drawn_faces.draw_face(rng),
+            drawn_faces.draw_session(rng),
+        )
+        return [
+            np.asarray(drawn_faces.draw_frame(rng, face, session))
+            for _ in range(number)
+        ]
+
+    one, other = frames(0)
+    assert one.shape == (112, 96, 3) and not np.array_equal(one, other)
+    assert np.array_equal(frames(0)[1], other)
+    assert not np.array_equal(frames(1)[0], one)
