@@ -108,7 +108,7 @@ def test_labels_of_faces_alone(trained, start, command, tmp_path):
     label.main(command("pseudo_label.yaml", **options))
     assert np.load(tmp_path / "labels/embeddings.npy").shape == (24, 6)
     options["visual_encoder_folder"] = ""
-    with pytest.raises(ValueError, match="nothing to cluster"):
+    with pytest.raises(ValueError, match="needs --encoder_folder="):
         label.main(command("pseudo_label.yaml", **options))
 
 
