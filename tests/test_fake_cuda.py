@@ -40,6 +40,7 @@ IN_A_STEP = {
 # At the end of an epoch, by `file function`, and what for.
 AT_ITS_END = {
     "training/unread.py read": "losses of the last steps",
+    "networks/weights.py nonfinite": "weights are looked at, then saved",
     "training/health.py health_report": "sums of the epoch, for the log",
     "brains/dino.py end_epoch": "norm of the centre, for the log",
     "brains/dino.py embed_corpus": "audio goes there, embeddings come back",

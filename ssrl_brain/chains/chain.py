@@ -59,11 +59,13 @@ def check_form(path, chain):
         where = f"{path}, step {number}"
         if not isinstance(step, dict):
             raise ValueError(f"{where} must hold lines of `key: value`")
-        check_part(where, step, STEP, ("name", "train"))
+        check_part(where, step, STEP, ("name",))
     names = [step["name"] for step in steps]
     twins = [name for name in names if names.count(name) > 1]
     if twins:
-        raise ValueError(f"{path}: two steps have the name {twins[0]}")
+        raise ValueError(f"{path} has two steps of the name {twins[0]}")
+    for number, step in enumerate(steps, start=1):
+        check_part(f"{path}, step {number}", step, STEP, ("train",))
 
 
 def check_whole(path, chain):

@@ -91,6 +91,8 @@ def main(arguments):
     output = Path(values.expanded("output_folder", output))
     given = dict(options)
     check_keys(path, chain, options)
+    if "data_folder" not in options and "corpus" in chain:
+        refuse_unknown_numbers(chain["corpus"])
     if "data_folder" not in options:
         options |= corpus_options(chain, output / "corpus", options)
     title = chain.get("title", "")
@@ -189,18 +191,27 @@ def corpus_options(chain, folder, options):
     }
 
 
-def make_corpus(folder, numbers):
-    """Makes the synthetic corpus of a chain, unless it is there."""
+def refuse_unknown_numbers(numbers):
+    """Refuses what the synthetic corpus of a chain cannot be told."""
+    known = inspect.signature(synthetic().make_corpus).parameters
+    keys.refuse_unknown(numbers, known, "is not a key of a corpus")
+
+
+def synthetic():
+    """The module that makes a synthetic corpus."""
     try:
         from ssrl_brain.data.prepare import synthvox
     except ImportError:
         raise ValueError(
             "a synthetic corpus needs eSpeak NG: `pip install espeakng-loader`"
         ) from None
-    known = inspect.signature(synthvox.make_corpus).parameters
-    keys.refuse_unknown(numbers, known, "is not a key of a corpus")
+    return synthvox
+
+
+def make_corpus(folder, numbers):
+    """Makes the synthetic corpus of a chain, unless it is there."""
     run_on_main(
-        synthvox.make_corpus,
+        synthetic().make_corpus,
         kwargs={"folder": str(folder), **numbers},
     )
 

@@ -139,7 +139,7 @@ def split(line):
     for argument in line:
         key, _, value = argument.removeprefix("--").partition("=")
         if key in FOLDERS:
-            folders[key] = None if value == "null" else value
+            folders[key] = value or None
         elif key not in DATA:
             rest.append(argument)
     return (*rest, *sorted(folders)), folders
@@ -254,14 +254,14 @@ def check(found, needed, encoders, labels):
         refuse_misfit(needed.faces, theirs, found.faces)
     if needed.labels and found.num_clusters is not None:
         number, _ = labels_of(needed.labels, labels)
-        if number != found.num_clusters:
+        if number not in ("auto", found.num_clusters):
             raise ValueError(
                 f"{needed.labels} has labels of {number} clusters, and "
                 f"num_clusters is {found.num_clusters}: give them the same"
             )
     if needed.head and found.head is not None:
         shape = labels_of(needed.head, labels)
-        if shape != found.head:
+        if shape not in (("auto", found.head[1]), found.head):
             raise ValueError(
                 f"{needed.head} has {shape[0]} centroids of {shape[1]} "
                 f"dimensions, the classifier {found.head[0]} of "

@@ -267,7 +267,7 @@ def must_be(key, value, default):
     if is_text(key, default):
         items = value if key.endswith("_lists") else [value]
         items = items if isinstance(items, list) else [items]
-        if value is None and (default is None or is_alias(default)):
+        if value is None and (default is None or may_be_off(default)):
             return None
         fits = all(isinstance(item, str) for item in items)
         return None if fits else "text: put it into quotes"
@@ -277,15 +277,18 @@ def must_be(key, value, default):
     return must_be_like(value, default)
 
 
-def is_alias(default):
-    """Whether a key is another one, unless it is given or switched off.
+def may_be_off(default):
+    """Whether a key can be given as nothing: an input, or another key's value.
 
     Example
     -------
     >>> from ruamel.yaml import YAML
-    >>> [is_alias(x) for x in YAML().load("[!ref <a>, !ref <a>/b, a]")]
-    [True, False, False]
+    >>> defaults = YAML().load("[!PLACEHOLDER , !ref <a>, !ref <a>/b, a]")
+    >>> [may_be_off(x) for x in defaults]
+    [True, True, False, False]
     """
+    if tag_of(default) == "!PLACEHOLDER":
+        return True
     if tag_of(default) != "!ref":
         return False
     return re.fullmatch(r"<\w+>", str(default.value)) is not None

@@ -121,7 +121,7 @@ def is_writable_name(name):
         name.encode("utf-8")
     except UnicodeEncodeError:
         return False
-    return len(name.splitlines()) == 1 and "\0" not in name
+    return name.splitlines() == [name] and "\0" not in name
 
 
 def printable(name):

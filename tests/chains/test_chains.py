@@ -232,7 +232,7 @@ def test_a_further_file_is_checked_against_all_stages_of_the_chain(
     monkeypatch.setattr(
         pipeline.Step,
         "run",
-        lambda step: (
+        lambda step, done: (
             step.call(
                 pipeline.train.main, step.yaml, {"output_folder": step.folder}
             )

@@ -215,7 +215,8 @@ def test_true_speakers_change_nothing_but_the_report(
 def test_fine_tuning_without_speakers_is_refused(
     without_speakers, command, tmp_path
 ):
-    line = command("finetune.yaml", **without_speakers, output_folder=tmp_path)
+    folder = tmp_path / "run"
+    line = command("finetune.yaml", **without_speakers, output_folder=folder)
     with pytest.raises(FileNotFoundError, match="needs speakers") as caught:
         train.main(line)
     assert "--speakers_csv" in str(caught.value)

@@ -112,6 +112,8 @@ def prepare(
         },
         [Output("prepared_folder", prepared_folder, "prepared")],
     )
+    if not data_folder:
+        raise ValueError("give --data_folder=..., any folder of audio")
     listing = list_audio(data_folder)
     layout = find_layout(layout, listing.files)
     trial_paths = find_trial_lists(trial_lists, data_folder)
@@ -140,7 +142,7 @@ def prepare(
     if faces is not None:
         made_from["frames"] = frames.fingerprint(faces.listing)
     if keep_current(prepared_folder, made_from, hold):
-        logger.debug(f"{prepared_folder} is up to date")
+        logger.info(f"{prepared_folder} is up to date")
         return
     check_audio = functools.partial(
         check_entries,

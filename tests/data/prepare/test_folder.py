@@ -104,7 +104,7 @@ def test_lists_of_the_same_name_are_refused(podcasts, tmp_path):
 
 
 def test_an_unknown_layout_names_the_known_ones(podcasts, tmp_path):
-    with pytest.raises(ValueError, match="choose auto, voxceleb, folder"):
+    with pytest.raises(ValueError, match="choose auto, voxceleb, cnceleb"):
         auto.prepare(podcasts, tmp_path / "out", layout="vox")
 
 
