@@ -231,6 +231,7 @@ def test_a_folder_of_ours_of_another_kind_is_not_written(kind, key, name, user):
         ("../user/of mine/mine/new", "new, and nothing is read there"),
         ("../user/of mine/new/new", "new, beside what is read at most"),
         ("empty", "there is nothing to lose"),
+        ("printed", "`> printed/run.log` makes it; we write no such file"),
         ("ours", "we made it; other files in it stay as they are"),
         ("../user/of data_folder/data_folder2", "its name alone is like one"),
         ("link to nothing", "made where the link leads"),
@@ -238,6 +239,8 @@ def test_a_folder_of_ours_of_another_kind_is_not_written(kind, key, name, user):
 )
 def test_what_may_be_written(output, why, user):
     pathlib.Path("empty").mkdir()
+    pathlib.Path("printed").mkdir()
+    pathlib.Path("printed/run.log").write_text("so far")
     claim("ours", "run")
     pathlib.Path("ours/notes.txt").write_text("mine")
     pathlib.Path("link to nothing").symlink_to("nothing")
