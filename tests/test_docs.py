@@ -102,7 +102,7 @@ def script_in(words):
 def check(words, own_files, last):
     """Checks a command; returns what "..." in the next line stands for."""
     words = [w for w in words if not re.fullmatch(r"[A-Z_]+=\S+", w)]
-    if words[0] in ("make", "cd", "pip", "find"):
+    if words[0] in ("make", "cd", "pip", "find", "git"):
         check_other(words)
         return last
     if words[0] == "ssrl-brain":
