@@ -32,7 +32,7 @@ def plan(steps):
 
     Arguments
     ---------
-    steps : list of pipeline.Step
+    steps : list of Step
 
     Returns
     -------

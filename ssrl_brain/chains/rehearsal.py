@@ -77,7 +77,7 @@ def rehearse(steps, known=None):
 
     Arguments
     ---------
-    steps : list of pipeline.Step
+    steps : list of Step
     known : dict, optional
         What was built for other chains; steps that differ in nothing but
         their folders are built once.

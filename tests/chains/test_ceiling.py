@@ -3,6 +3,7 @@
 import pytest
 
 from ssrl_brain.chains import pipeline, plan
+from ssrl_brain.chains import step as step_module
 from ssrl_brain.evaluation.tables import with_way
 
 CHAIN = """
@@ -38,7 +39,7 @@ def run(tmp_path, monkeypatch, recipe):
                 (prepared / "speakers.csv").write_text("ID,speaker\n")
             return {"name": step.name, "eer": EERS[step.name]}
 
-        monkeypatch.setattr(pipeline.Step, "result", result)
+        monkeypatch.setattr(step_module.Step, "result", result)
         return pipeline.main(
             [
                 str(tmp_path / "chain.yaml"),

@@ -12,6 +12,7 @@ from conftest import RECIPE
 from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.chains import pipeline
+from ssrl_brain.chains import step as step_module
 from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.commands import label, verify
 from ssrl_brain.commands.keys import keys_of
@@ -124,7 +125,9 @@ def test_finished_steps_are_skipped(chain, recipe, monkeypatch):
     line, _, rows = chain
     monkeypatch.chdir(recipe)
     monkeypatch.setattr(
-        pipeline.train, "main", lambda arguments: pytest.fail("trained again")
+        step_module.train,
+        "main",
+        lambda arguments: pytest.fail("trained again"),
     )
     assert pipeline.main(line) == rows
 
@@ -152,7 +155,7 @@ def test_what_a_finished_step_has_lost_is_made_again(
         path = output / step / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     called = []
-    for script in (pipeline.train, pipeline.label, pipeline.verify):
+    for script in (step_module.train, step_module.label, step_module.verify):
         name, main = script.__name__.split(".")[-1], script.main
 
         def counted(arguments, name=name, main=main):

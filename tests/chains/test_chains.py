@@ -9,6 +9,7 @@ import torch
 from conftest import RECIPE, TINY
 
 from ssrl_brain.chains import pipeline
+from ssrl_brain.chains import step as step_module
 from ssrl_brain.chains.chain_file import read_chain
 from ssrl_brain.commands import command_line
 from ssrl_brain.commands.keys import keys_of
@@ -82,7 +83,7 @@ def test_rounds_run_by_themselves(tiny_corpus, tmp_path, monkeypatch):
         *(f"--{k}={v}" for k, v in tiny_corpus.items()),
     ]
 
-    train = pipeline.train.main
+    train = step_module.train.main
     calls = []
 
     def killed_in_the_third(arguments):
@@ -92,7 +93,7 @@ def test_rounds_run_by_themselves(tiny_corpus, tmp_path, monkeypatch):
         return train(arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.train, "main", killed_in_the_third)
+        patch.setattr(step_module.train, "main", killed_in_the_third)
         with pytest.raises(KeyboardInterrupt):
             pipeline.main(line)
     rows = pipeline.main(line)
@@ -211,7 +212,7 @@ def test_what_is_wrong_with_a_chain_is_told_before_it_runs(
     text, words, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(
-        pipeline.train, "main", lambda arguments: pytest.fail("trained")
+        step_module.train, "main", lambda arguments: pytest.fail("trained")
     )
     (tmp_path / "chain.yaml").write_text(text)
     line = [str(tmp_path / "chain.yaml"), f"--output_folder={tmp_path}/out"]
@@ -228,13 +229,15 @@ def test_a_further_file_is_checked_against_all_stages_of_the_chain(
     tmp_path, monkeypatch
 ):
     calls = []
-    monkeypatch.setattr(pipeline.train, "main", calls.append)
+    monkeypatch.setattr(step_module.train, "main", calls.append)
     monkeypatch.setattr(
-        pipeline.Step,
+        step_module.Step,
         "run",
         lambda step, done: (
             step.call(
-                pipeline.train.main, step.yaml, {"output_folder": step.folder}
+                step_module.train.main,
+                step.yaml,
+                {"output_folder": step.folder},
             )
             or {}
         ),

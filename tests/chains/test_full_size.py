@@ -10,6 +10,7 @@ import torch
 from conftest import RECIPE, ROOT
 
 from ssrl_brain.chains import chain_file, pipeline, rehearsal
+from ssrl_brain.chains import step as step_module
 from ssrl_brain.commands import command_line
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
@@ -26,7 +27,7 @@ def steps_of(chain, folder, **options):
     """Runners of a chain that is given as a dict."""
     options = {"data_folder": folder, **options}
     return [
-        pipeline.Step(step, chain, folder, options, ["--device=cpu"])
+        step_module.Step(step, chain, folder, options, ["--device=cpu"])
         for step in chain["steps"]
     ]
 
@@ -85,9 +86,9 @@ def test_a_dry_run_at_full_size(
         found.update(rehearsal.rehearse(steps, KNOWN))
 
     monkeypatch.setattr(pipeline, "rehearse", noted)
-    monkeypatch.setattr(pipeline.Step, "lacks_speakers", lambda step: False)
+    monkeypatch.setattr(step_module.Step, "lacks_speakers", lambda step: False)
     monkeypatch.setattr(
-        pipeline.Step, "result", lambda step: {"name": step.name}
+        step_module.Step, "result", lambda step: {"name": step.name}
     )
     monkeypatch.setattr(pipeline.report, "main", lambda arguments: None)
     rows = pipeline.main(line)
