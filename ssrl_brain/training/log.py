@@ -190,6 +190,8 @@ GROUPS = {
     "valid": ("eer", "min_dcf", "proxy_eer"),
     "labels": (
         "accuracy",
+        "agreed",
+        "below_gate",
         "clean_prob",
         "cluster",
         "corrected",

@@ -79,7 +79,7 @@ def test_a_dry_run_at_full_size(
     line += [f"--{key}={start}" for key in chain.get("needs", [])]
     if path.stem == "mini_k_init":  # its encoder is that of mini.yaml
         line.remove(f"--encoder_folder={start}")
-        line.append("--encoder_folder=null")
+        line.append("--encoder_folder=")
     found = {}
 
     def noted(steps):

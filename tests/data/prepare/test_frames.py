@@ -73,7 +73,7 @@ def test_new_frames_are_noticed_and_old_ones_not_read_again(
 
 
 def test_nothing_is_written_among_the_frames(tiny_corpus, tmp_path, faces):
-    with pytest.raises(ValueError, match="never written to"):
+    with pytest.raises(ValueError, match="which is only read"):
         prepare(
             tiny_corpus["data_folder"],
             faces / "prepared",
