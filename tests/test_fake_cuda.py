@@ -53,6 +53,7 @@ AT_ITS_END = {
     "noisy_labels/memory.py close_epoch": "changes of the labels, for the log",
     "noisy_labels/memory.py cluster_size_quantiles": "for the log",
     "noisy_labels/memory.py queue_agreement": "for the log",
+    "noisy_labels/memory.py _agreement": "for the log",
     "noisy_labels/memory.py shares": "what the gate did, for the log",
     "noisy_labels/gmm.py fit_two_gaussians": "the fit is numpy's",
     "noisy_labels/gmm.py loss_histograms": "of the losses, for the log",
