@@ -74,10 +74,17 @@ def make_audio_visual_set(
     seed,
     sample_rate,
     pitch=None,
+    subset=None,
 ):
-    """The ``AudioVisualDataset`` of a prepared folder; named in its YAML."""
+    """The ``AudioVisualDataset`` of a prepared folder; named in its YAML.
+
+    ``subset`` is that of ``make_train_set``.
+    """
     table = Utterances.from_csv(table_csv)
     frames = Frames.from_csv(frames_csv, frames_folder, table.ids)
+    rows = range(len(table)) if subset is None else subset(table)
+    if len(rows) < len(table):
+        table, frames = table.subset(rows), frames.subset(rows)
     return AudioVisualDataset(
         frames,
         image_size,

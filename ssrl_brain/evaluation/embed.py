@@ -130,21 +130,10 @@ def embed(
         lengths, max_padding, int(batch_seconds * sample_rate)
     )
     mine = batches[rank() :: num_ranks()]
-    loader = torch.utils.data.DataLoader(
-        _WholeUtterances(
-            table, data_folder, sample_rate, [rows[b] for b in mine]
-        ),
-        batch_size=None,
-        collate_fn=hand_over,
-        num_workers=num_workers,
+    batches_of_waves = _WholeUtterances(
+        table, data_folder, sample_rate, [rows[b] for b in mine]
     )
-    bar = tqdm(
-        loader,
-        desc=progress,
-        unit="batch",
-        dynamic_ncols=True,
-        disable=progress is None or rank() > 0,
-    )
+    bar = read_batches(batches_of_waves, num_workers, progress)
     embeddings = None
     for batch, (wave, length) in zip(mine, bar, strict=True):
         vectors = encode(wave.to(device), length.to(device)).float().cpu()
@@ -152,6 +141,37 @@ def embed(
             embeddings = torch.zeros(len(rows), vectors.shape[1])
         embeddings[batch] = vectors
     return sum_over_ranks(embeddings, device)
+
+
+def read_batches(batches, num_workers=0, progress=None):
+    """Batches as reading processes hand them over, under a progress bar.
+
+    Arguments
+    ---------
+    batches : torch.utils.data.Dataset
+        Of whole batches.
+    num_workers : int
+        Reading processes.
+    progress : str, optional
+        Title of the bar; only the first rank has one.
+
+    Returns
+    -------
+    iterable
+    """
+    loader = torch.utils.data.DataLoader(
+        batches,
+        batch_size=None,
+        collate_fn=hand_over,
+        num_workers=num_workers,
+    )
+    return tqdm(
+        loader,
+        desc=progress,
+        unit="batch",
+        dynamic_ncols=True,
+        disable=progress is None or rank() > 0,
+    )
 
 
 def sum_over_ranks(embeddings, device):

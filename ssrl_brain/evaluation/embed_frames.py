@@ -2,9 +2,8 @@
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from ssrl_brain.evaluation.embed import sum_over_ranks
+from ssrl_brain.evaluation.embed import read_batches, sum_over_ranks
 from ssrl_brain.system.distributed import num_ranks, rank
 
 
@@ -77,17 +76,8 @@ def embed_frames(
     """
     batches = _AllFrames(frames, image_size, batch_frames)
     mine = range(len(batches))[rank() :: num_ranks()]
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.Subset(batches, mine),
-        batch_size=None,
-        num_workers=num_workers,
-    )
-    bar = tqdm(
-        loader,
-        desc=progress,
-        unit="batch",
-        dynamic_ncols=True,
-        disable=progress is None or rank() > 0,
+    bar = read_batches(
+        torch.utils.data.Subset(batches, mine), num_workers, progress
     )
     sums = None
     for rows, images in bar:

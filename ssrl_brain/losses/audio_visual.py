@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from ssrl_brain.losses.dlg_lc import DLGLCLoss
+
 # What becomes of an utterance, in each modality.
 CASES = ("dropped", "passed", "agreed", "corrected")
 DROPPED, PASSED, AGREED, CORRECTED = range(len(CASES))
@@ -52,23 +54,13 @@ class JointLoss(NamedTuple):
     case: torch.Tensor  # position in CASES
 
 
-class JointDLGLCLoss(torch.nn.Module):
+class JointDLGLCLoss(DLGLCLoss):
     """Learns from the label, else from what all predict, else from itself.
 
     DLG-LC, IV-C1. Modalities decide together and learn apart: as in
     ``DLGLCLoss``, no gradient reaches a clean view.
 
-    Arguments
-    ---------
-    margin_loss : torch.nn.Module
-        ``MarginCrossEntropy``: a loss per utterance, and margin-free
-        ``logits`` from which posteriors are made.
-    confidence_threshold : float
-        Largest posterior that a clean view must exceed to be a target.
-    sharpening_temp : float
-        Divides the logits of the target.
-    label_correction : bool
-        False drops every utterance that has not passed.
+    Arguments are those of ``DLGLCLoss``.
 
     Example
     -------
@@ -80,19 +72,6 @@ class JointDLGLCLoss(torch.nn.Module):
     >>> [[CASES[case] for case in row] for row in found.case]
     [['passed', 'agreed', 'corrected'], ['passed', 'agreed', 'corrected']]
     """
-
-    def __init__(
-        self,
-        margin_loss,
-        confidence_threshold=0.5,
-        sharpening_temp=0.1,
-        label_correction=True,
-    ):
-        super().__init__()
-        self.margin_loss = margin_loss
-        self.confidence_threshold = confidence_threshold
-        self.sharpening_temp = sharpening_temp
-        self.label_correction = label_correction
 
     def forward(self, clean, augmented, labels, gates):
         """Decides for each utterance by the clean views of all modalities.

@@ -7,13 +7,11 @@ number: the same speaker in a song and in an interview are two.
 
 import re
 
-from ssrl_brain.data.audio_files import list_audio, split_suffix
+from ssrl_brain.data.audio_files import split_suffix
 from ssrl_brain.data.preparation import Entry
 
-GRAMMAR = re.compile(
-    r"(?:.*/)?((id\d+)/([A-Za-z_]+-\d+)-\d+)\.(?:wav|flac)", re.IGNORECASE
-)
-MISMATCH = "path is not id<digits>/<genre>-<session>-<utterance>.flac or .wav"
+GRAMMAR = re.compile(r"(?:.*/)?((id\d+)/([A-Za-z_]+-\d+)-\d+)", re.IGNORECASE)
+MISMATCH = "path is not id<digits>/<genre>-<session>-<utterance> and a suffix"
 
 
 def entries(paths):
@@ -35,7 +33,7 @@ def entries(paths):
     """
     found = []
     for path in paths:
-        match = GRAMMAR.fullmatch(path)
+        match = GRAMMAR.fullmatch(split_suffix(path)[0])
         if match:
             id, speaker, session = match.groups()
             found.append(Entry(path, id, f"{speaker}/{session}", speaker))
@@ -51,8 +49,3 @@ def utterance_id(name):
     'id00010/singing-01-002'
     """
     return "/".join(split_suffix(name)[0].split("/")[-2:])
-
-
-def scan(data_folder):
-    """Lists the utterances below a folder, see ``entries``."""
-    return entries(list_audio(data_folder).files)

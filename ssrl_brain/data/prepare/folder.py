@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from ssrl_brain.data.audio_files import list_audio, split_suffix
+from ssrl_brain.data.audio_files import split_suffix
 from ssrl_brain.data.preparation import Entry
 
 MISMATCH = "not an audio file"  # never: every audio file belongs
@@ -47,8 +47,3 @@ def utterance_id(name):
     'calls/0001'
     """
     return split_suffix(name)[0]
-
-
-def scan(data_folder):
-    """Lists the utterances below a folder, see ``entries``."""
-    return entries(list_audio(data_folder).files)

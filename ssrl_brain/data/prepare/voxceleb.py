@@ -7,7 +7,7 @@ be prepared as they are.
 
 import re
 
-from ssrl_brain.data.audio_files import list_audio, split_suffix
+from ssrl_brain.data.audio_files import split_suffix
 from ssrl_brain.data.preparation import Entry
 
 GRAMMAR = re.compile(r"(?:.*/)?((id\d+)/([^/]+)/[^/]+)", re.IGNORECASE)
@@ -49,8 +49,3 @@ def utterance_id(name):
     'id10270/x6uYqmx31kE/00001'
     """
     return "/".join(split_suffix(name)[0].split("/")[-3:])
-
-
-def scan(data_folder):
-    """Lists the utterances below a folder, see ``entries``."""
-    return entries(list_audio(data_folder).files)

@@ -30,5 +30,11 @@ def test_a_corpus_is_prepared_as_it_is(tiny_corpus, tmp_path):
     assert speakers == {"id00000", "id00001"}
 
 
+def test_every_format_is_read():
+    names = ["id1/singing-01-001.m4a", "data/id1/singing-01-002.OGG"]
+    found = [entry.id for entry in cnceleb.entries(names)]
+    assert found == ["id1/singing-01-001", "id1/singing-01-002"]
+
+
 def test_what_is_not_of_the_layout_is_left_out():
     assert cnceleb.entries(["id1/a/singing-01-001.wav", "id1/x.flac"]) == []

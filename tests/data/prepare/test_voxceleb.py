@@ -16,6 +16,7 @@ import soundfile
 import sounds
 
 from ssrl_brain.data import audio_files
+from ssrl_brain.data.audio_files import list_audio
 from ssrl_brain.data.prepare import auto, voxceleb
 from ssrl_brain.data.trials import read_trials
 from ssrl_brain.system.ours import MARKER
@@ -356,7 +357,7 @@ def test_a_test_set_alone_can_be_prepared(voxceleb1, tmp_path, caplog):
 
 
 def test_scan_reads_speaker_and_session_off_the_path(voxceleb1):
-    entries = voxceleb.scan(voxceleb1)
+    entries = voxceleb.entries(list_audio(voxceleb1).files)
     assert len(entries) == 7
     assert entries[-1] == (
         "wav/id10003/b/00001.wav",
