@@ -234,11 +234,26 @@ def test_labels_that_nobody_makes_are_missed(tmp_path):
         rehearsal.rehearse(steps_of(chain, tmp_path), KNOWN)
 
 
+def test_a_step_that_cannot_run_is_told_and_not_passed_over(tmp_path):
+    """80 mel bands for an encoder of 40."""
+    block = """n_mels: 80
+embedding_model: !new:speechbrain.lobes.models.ECAPA_TDNN.ECAPA_TDNN
+    input_size: 40
+"""
+    (tmp_path / "wrong.yaml").write_text(block)
+    more = {
+        "overrides": [str(tmp_path / "wrong.yaml")],
+        "fixed": {"encoder_folder": None},
+    }
+    with pytest.raises(ValueError, match="^step start: Invalid channel"):
+        rehearsed(("start", "dino", more))
+
+
 def test_an_encoder_that_needs_its_values_is_passed_over(caplog, tmp_path):
     """As a pretrained front-end does: meta tensors cannot be read."""
     block = (
         "!new:torch.nn.Sequential [!apply:torch.nn.functional.one_hot "
-        "[!apply:torch.ones [3]]]"
+        "[!apply:torch.Tensor.long [!apply:torch.ones [3]]]]"
     )
     found = rehearsed(
         ("start", "contrastive", {"fixed": {"embedding_model": block}})

@@ -6,9 +6,14 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from ssrl_brain.data.audio_visual import AudioVisualDataset
+from ssrl_brain.data import frames, utterances
+from ssrl_brain.data.audio_visual import (
+    AudioVisualDataset,
+    make_audio_visual_set,
+)
 from ssrl_brain.data.frames import Frames
 from ssrl_brain.data.image_augment import ImageAugment
+from ssrl_brain.data.preparation import write_table
 from ssrl_brain.data.sampler import EpochBatchSampler, Key
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.data.views import View, collate
@@ -25,7 +30,9 @@ def dataset(tiny_corpus, tmp_path):
             image = Image.new("RGB", (6, 6), (10 * number, 10 * row, 200))
             image.save(tmp_path / f"u{row}/{number}.png")
     names = ["/".join(f"{n}.png" for n in range(count)) for count in COUNTS]
-    frames = Frames(tmp_path, [f"u{row}" for row in range(len(COUNTS))], names)
+    pictures = Frames(
+        tmp_path, [f"u{row}" for row in range(len(COUNTS))], names
+    )
     paths = [f"wav/id00000/s0/{n % 3}.wav" for n in range(len(COUNTS))]
     table = Utterances("abcd", paths, [8000] * 4, [16000] * 4, [0] * 4)
     folder = tiny_corpus["data_folder"]
@@ -33,7 +40,7 @@ def dataset(tiny_corpus, tmp_path):
     def make(image_views=(None, None), seed=3):
         views = [View(1, 0.2), View(1, 0.2)]
         return AudioVisualDataset(
-            frames, 4, image_views, table, folder, views, seed, 16000
+            pictures, 4, image_views, table, folder, views, seed, 16000
         )
 
     return make
@@ -110,3 +117,27 @@ def test_what_purification_drops_takes_its_frames_along(dataset):
         fewer.frames.folder, list(fewer.frames.sources), ["0.png"] * 4
     )
     assert fewer.fingerprint() != before
+
+
+def test_a_share_of_the_utterances_keeps_their_frames(dataset, tmp_path):
+    whole = dataset()
+    ids = list(whole.utterances.ids)
+    names = [whole.frames.names_of(n) for n in range(len(COUNTS))]
+    rows = [[name, f"{name}.wav", 0.5, 8000, 16000, 0] for name in ids]
+    write_table(tmp_path / "train.csv", utterances.COLUMNS, rows)
+    rows = [[ids[n], f"u{n}", "/".join(names[n])] for n in range(len(ids))]
+    write_table(tmp_path / "frames.csv", frames.COLUMNS, rows)
+    found = make_audio_visual_set(
+        tmp_path / "train.csv",
+        tmp_path / "frames.csv",
+        tmp_path,
+        image_size=4,
+        image_views=[None],
+        data_folder=tmp_path,
+        views=[View(1, 0.2)],
+        seed=3,
+        sample_rate=16000,
+        subset=lambda table: [1, 3],
+    )
+    assert list(found.utterances.ids) == [ids[1], ids[3]]
+    assert [found.frames.names_of(n) for n in (0, 1)] == [names[1], names[3]]
