@@ -114,7 +114,7 @@ def main(arguments):
             {"name": f"{name} (paper)", **row} for name, row in paper.items()
         ]
         print(markdown_table(rows + papers, title), flush=True)
-        last = [step for step in runners if not step.needs_speakers][-1]
+        last = [step for step in runners if step.is_outcome][-1]
         told = write_outcome(output, last.folder, last.table_csv)
         report.main([str(output), *about_report])
         print(told, flush=True)

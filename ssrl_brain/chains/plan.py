@@ -121,7 +121,7 @@ def step_row(step, measured):
     """(row of the table, seconds) of a step that is still to be done."""
     training = measured["steps"] * (measured["seconds_per_step"] or 0)
     clusters = step.clusters and not makes_labels(step.yaml)
-    hours = counted_hours(step, step.clusters)
+    hours = counted_hours(step, step.is_embedded)
     embedding = 3600 * hours / measured["speech_per_second"]
     clustering = 0.0
     if clusters:

@@ -47,6 +47,12 @@ class Step:
             *chain.get("overrides", []),
         ]
         self.clusters = chain.get("cluster", True)
+        names = [
+            other["name"]
+            for other in chain["steps"]
+            if not other.get("needs_speakers")
+        ]
+        self.is_outcome = self.name == (names or [self.name])[-1]
         self.logged = chain.get("logged", [])
         self.stages = sorted({step["train"] for step in chain["steps"]})
         self.needs_speakers = step.get("needs_speakers", False)
@@ -122,6 +128,16 @@ class Step:
             )
         return row
 
+    @property
+    def is_embedded(self):
+        """Whether the corpus is embedded when it is trained.
+
+        For clusters; a stage with labels of its own needs none, and only the
+        chain's outcome is worth hours for their distances and a map.
+        """
+        own = chain_file.makes_labels(self.yaml)
+        return self.clusters and (self.is_outcome or not own)
+
     def parts(self):
         """(what makes a part of the row, its script, YAML and options, and
         the files that it leaves), in order."""
@@ -139,7 +155,7 @@ class Step:
             yaml = "hparams/verify.yaml"
             options = {**own, "output_folder": self.folder / "verify"}
             yield self.verify, verify, yaml, options, ["verify/metrics.json"]
-        if self.clusters:
+        if self.is_embedded:
             yaml = "hparams/pseudo_label.yaml"
             options = {
                 **self.encoders(),
@@ -183,7 +199,7 @@ class Step:
         for make, script, yaml, options, files in self.parts():
             if done is None or self.is_missing(files):
                 row |= make(self.call(script.main, yaml, options))
-        if chain_file.makes_labels(self.yaml) and not self.clusters:
+        if chain_file.makes_labels(self.yaml) and not self.is_embedded:
             row |= self.cluster(read_history(self.folder)[-1])
         return row
 

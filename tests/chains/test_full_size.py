@@ -409,3 +409,29 @@ def test_chains_that_name_it_fit_a_laptop_too(name, tmp_path):
     assert len(found) == len(chain["steps"])
     for built in found.values():
         assert built.dim == 64 and built.num_clusters in (None, 128)
+
+
+def test_labels_of_its_own_are_embedded_for_the_outcome_alone(tmp_path):
+    """Hours for each row of a table would bring a map that nobody asked for."""
+    names = ["dino", "ssrl", "ssrl_again", "ceiling"]
+    chain = {
+        "steps": [
+            {"name": name, "train": f"hparams/{name.partition('_')[0]}.yaml"}
+            for name in names[:3]
+        ]
+    }
+    chain["steps"].append(
+        {
+            "name": "ceiling",
+            "train": "hparams/finetune.yaml",
+            "needs_speakers": True,
+        }
+    )
+    steps = steps_of(chain, tmp_path)
+    assert [step.is_outcome for step in steps] == [False, False, True, False]
+    assert [step.is_embedded for step in steps] == [True, False, True, True]
+    for step in steps:
+        scripts = [script for _, script, *_ in step.parts()]
+        assert (step_module.label in scripts) == step.is_embedded
+    chain["cluster"] = False
+    assert not any(step.is_embedded for step in steps_of(chain, tmp_path))
