@@ -162,7 +162,7 @@ class Step:
                 "label_folder": self.folder / "clusters",
             }
             if chain_file.makes_labels(self.yaml):
-                options["given_labels"] = self.folder / "labels"
+                options["given_label_folder"] = self.folder / "labels"
             files = [f"clusters/{name}" for name in labels]
             yield self.cluster, label, yaml, options, files
 

@@ -25,6 +25,7 @@ INPUTS = (
     "visual_encoder_folder",
     "label_folder",
     "head_label_folder",
+    "given_label_folder",
     "cohort_folder",
 )
 

@@ -7,7 +7,7 @@
 Keys and defaults: hparams/pseudo_label.yaml. The label folder holds
 embeddings.npy, centroids.npy, pseudo_labels.csv and source.json; it is either
 whole or absent. With --num_clusters=auto the embeddings suggest a number; with
---given_labels=<label folder> nothing is clustered, and the labels of that
+--given_label_folder=<label folder> nothing is clustered, and the labels of that
 folder get the distances that they have with this encoder.
 
 With --visual_encoder_folder=<export_visual of audio_visual.yaml> and
@@ -61,8 +61,8 @@ def label(hparams_file, run_options, overrides, held):
         keys.refuse_missing(["encoder_folder"], hparams_file)
     on_first_rank(partial(hparams["prepare"], hold=held))
     table = Utterances.from_csv(hparams["table_csv"])
-    if hparams["given_labels"]:
-        hparams["cluster"] = of_given_labels(hparams["given_labels"], table)
+    if given := hparams["given_label_folder"]:
+        hparams["cluster"] = of_given_labels(given, table)
         hparams["session_means"] = False
     elif hparams["num_clusters"] == "auto":
         hparams["cluster"] = SuggestedClusters(

@@ -3,17 +3,16 @@
 import numpy as np
 
 from ssrl_brain.evaluation.label_metrics import right_labels
-from ssrl_brain.evaluation.speakers import KnownSpeakers
+from ssrl_brain.evaluation.speakers import GateMetrics
 from ssrl_brain.losses.audio_visual import AGREED, CORRECTED, DROPPED, PASSED
 
 MODALITIES = ("audio", "visual")
 
 
-class CaseMetrics:
+class CaseMetrics(GateMetrics):
     """Shares of all cases, and of right labels among them.
 
-    Right is a label whose cluster holds more utterances of the utterance's
-    speaker than of any other, as for ``GateMetrics``.
+    Right is a label as for ``GateMetrics``.
 
     Arguments
     ---------
@@ -37,9 +36,6 @@ class CaseMetrics:
     >>> found["passed"], found["dropped_visual"], found["right_agreed"]
     (0.5, 0.25, 1.0)
     """
-
-    def __init__(self, prepared_folder):
-        self.known = KnownSpeakers(prepared_folder)
 
     def __call__(self, table, labels, predictions, cases, below_gate):
         """What to log of an epoch.
@@ -91,13 +87,6 @@ class CaseMetrics:
         record["right"] = float(right.mean())
         record["right_recall"] = _share(groups["passed"], right)
         return record
-
-    def right(self, table, labels):
-        """(N,) bool, which labels are right, or None."""
-        speakers = self.known.of(table)
-        if speakers is None:
-            return None
-        return right_labels(labels, speakers, labels)[0]
 
 
 def _share(values, rows):

@@ -39,7 +39,7 @@ SCRIPTS = {
     "pseudo_label": (
         label.main,
         ["--device=cpu"],
-        (*AUDIO, "encoder_folder"),
+        (*AUDIO, "encoder_folder", "given_label_folder"),
         ("label_folder", "prepared_folder"),
     ),
     "verify": (
