@@ -1,7 +1,6 @@
 """Folders of a command: looked at before any work, its own while it runs."""
 
 import contextlib
-import io
 import os
 
 from hyperpyyaml import resolve_references
@@ -87,9 +86,8 @@ def folders_of(hparams_file, overrides):
         if name in stage and name not in needed:
             needed[name] = stage[name]
             names += references(stage[name])
-    text = io.StringIO()
-    YAML().dump(in_order(needed), text)
-    resolved = YAML().load(resolve_references(text.getvalue()).read())
+    text = command_line.as_text(in_order(needed))
+    resolved = YAML().load(resolve_references(text).read())
     return {
         name: None if value is None else str(value)
         for name, value in resolved.items()

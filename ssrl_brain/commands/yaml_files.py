@@ -147,6 +147,20 @@ def references(node):
         yield from re.findall(r"<(\w+)", str(node.value))
 
 
+def must_be_in_lines(node):
+    """Whether a child keeps what holds it from being written in brackets.
+
+    Example
+    -------
+    >>> children = YAML().load("[a, 1, [2], !ref <a>, {b: 1}]")
+    >>> list(map(must_be_in_lines, children))
+    [True, False, False, False, False]
+    """
+    if hasattr(node, "fa"):
+        return node.fa.flow_style() is False
+    return isinstance(node, (str, list, dict))  # plain lists are never inline
+
+
 def spelled_out(tree, is_text):
     """A tree with text quoted, and put in the place of references to it.
 
@@ -177,6 +191,10 @@ def spelled_out(tree, is_text):
             keys = node if isinstance(node, dict) else range(len(node))
             for key in keys:
                 node[key] = spell(node[key])
+            # ruamel writes [?/a] unquoted, and PyYAML takes that for {/a: null}
+            children = [node[key] for key in keys]
+            if hasattr(node, "fa") and any(map(must_be_in_lines, children)):
+                node.fa.set_block_style()
         elif tag_of(node) == "!ref":
             names = set(re.findall(r"<([^<>]*)>", str(node.value)))
             if names & texts and names <= known.keys():

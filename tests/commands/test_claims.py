@@ -382,3 +382,14 @@ def test_a_synthetic_corpus_takes_no_ones_place(user):
     with pytest.raises(FileExistsError, match="was not made with these"):
         synthvox.make_corpus(user / "of mine/mine")
     assert state_of(user.parent) == before
+
+
+@pytest.mark.parametrize(
+    "typed", ["1/0", "9**9", "(a, b)", "a<b>c", "<lr>", "?", "null", "- a"]
+)
+def test_folders_are_those_that_were_typed(typed):
+    overrides = {"output_folder": typed, "data_folder": typed}
+    file = claims.command_line.find("hparams/dino.yaml")
+    found = claims.folders_of(file, overrides)
+    assert found["data_folder"] == typed
+    assert found["export_folder"] == f"{typed}/export"

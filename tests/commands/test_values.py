@@ -87,6 +87,8 @@ names = st.text(
 @example("[a")
 @example("*a")
 @example("!x")
+@example("?")
+@example(":")
 @example("'")
 @example('"')
 @example("\\n")
