@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import platform
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from speechbrain.utils.logger import get_logger
 logger = get_logger(__name__)
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+CPU_FLAGS = Path("/proc/cpuinfo")  # of Linux
 
 
 def settle(options, environment=os.environ):
@@ -46,6 +48,8 @@ def settle(options, environment=os.environ):
     """
     local_rank = environment.get("LOCAL_RANK")
     device = check_device(options.device)
+    if device.type == "cpu" and options.precision == "bf16":
+        warn_of_slow_bf16()
     if local_rank is None:
         return options
     changed = {}
@@ -124,6 +128,20 @@ def warn_of_idle_gpu():
         torch.__version__,
         torch.version.cuda,
     )
+
+
+@functools.cache  # a chain asks for every step
+def warn_of_slow_bf16():
+    """Tells of a processor that can multiply bfloat16 by detours alone."""
+    known = platform.machine() in ("x86_64", "AMD64") and CPU_FLAGS.exists()
+    if not known:
+        return
+    flags = CPU_FLAGS.read_text(encoding="utf-8").split()
+    if not {"avx512_bf16", "amx_bf16"} & set(flags):
+        logger.warning(
+            "This processor does not multiply bfloat16 itself: with "
+            "--precision=bf16 a step takes many times as long as without"
+        )
 
 
 def own_device(name, local_rank):

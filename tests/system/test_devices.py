@@ -85,3 +85,39 @@ def test_a_gpu_that_torch_cannot_use_is_told(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     check_device(None)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "machine, flags, precision, device, warned",
+    [
+        ("x86_64", "fpu avx2 avx512f", "bf16", "cpu", True),
+        ("x86_64", "fpu avx512_bf16", "bf16", "cpu", False),
+        ("x86_64", "fpu amx_bf16", "bf16", "cpu", False),
+        ("x86_64", "fpu avx2", "fp32", "cpu", False),
+        ("x86_64", "fpu avx2", "bf16", "cuda", False),
+        ("x86_64", None, "bf16", "cpu", False),  # not Linux
+        ("aarch64", "fpu", "bf16", "cpu", False),
+    ],
+)
+def test_slow_bf16_is_told(
+    machine,
+    flags,
+    precision,
+    device,
+    warned,
+    cuda,
+    tmp_path,
+    monkeypatch,
+    caplog,
+):
+    cuda(1)
+    monkeypatch.setattr(devices, "CPU_FLAGS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(devices.platform, "machine", lambda: machine)
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(f"model : x\nflags : {flags}\n")
+    devices.warn_of_slow_bf16.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        settle(options(device=device, precision=precision), {})
+        settle(options(device=device, precision=precision), {})
+    told = [r for r in caplog.records if "bfloat16" in r.getMessage()]
+    assert len(told) == warned  # once for all steps of a chain
