@@ -104,11 +104,14 @@ def reason(result):
     >>> reason(subprocess.CompletedProcess("x", 1, stderr=told))
     'lower --lr'
     >>> reason(subprocess.CompletedProcess("x", -9, stderr=""))
-    'measuring it was ended by SIGKILL, for want of memory?'
+    'measuring it was ended by SIGKILL, for want of memory? Lower --batch_size'
     """
     if result.returncode < 0:
         name = signal.Signals(-result.returncode).name
-        return f"measuring it was ended by {name}, for want of memory?"
+        return (
+            f"measuring it was ended by {name}, for want of memory? Lower "
+            "--batch_size"
+        )
     lines = result.stderr.splitlines()
     told = [x for x in lines if x.startswith("error: ")]
     if told:
