@@ -88,13 +88,14 @@ def convert_tree(
     paths = sorted([*listing.files, *listing.unreadable])
     if not paths and not listing.excluded:
         raise ValueError(f"{data_folder} holds no audio")
-    jobs = [
-        (
-            os.path.join(data_folder, entry.path),
-            os.path.join(output_folder, f"{entry.id}.{format}"),
-        )
+    targets = {
+        entry.path: os.path.join(output_folder, f"{entry.id}.{format}")
         for entry in folder.entries(paths)
-        if entry.path in listing.files
+    }
+    jobs = [
+        (os.path.join(data_folder, path), target)
+        for path, target in targets.items()
+        if path in listing.files
     ]
     failed = list(listing.excluded)
     failed += [(path, why_unreadable(path)) for path in listing.unreadable]
@@ -116,17 +117,38 @@ def convert_tree(
             else:
                 converted += 1
         write_failed(Path(output_folder), failed)
+        orphans = without_original(output_folder, format, targets.values())
     if not converted and not done_before:
         raise ValueError(
             f"none of {len(failed):,} files in {data_folder} could be "
             f"converted, the first {printable(failed[0][0])}: {failed[0][1]}; "
             f"all are in {output_folder}/{FAILED}"
         )
+    if orphans:
+        logger.warning(
+            "%s holds %d files whose original is no longer in %s, the first "
+            "%s: they are left there, remove what is not to be used",
+            output_folder,
+            len(orphans),
+            data_folder,
+            printable(orphans[0]),
+        )
     return {
         "converted": converted,
         "done before": done_before,
         "failed": len(failed),
     }
+
+
+def without_original(output_folder, format, targets):
+    """Converted files, sorted, that no file of the data would become."""
+    found = Path(output_folder).rglob(f"*.{format}")
+    targets = set(map(Path, targets))
+    return sorted(
+        str(path)
+        for path in found
+        if path not in targets and not path.name.startswith(".")
+    )
 
 
 def chunk_size(num_jobs, num_workers):

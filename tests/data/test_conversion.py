@@ -275,6 +275,19 @@ def convert_slowly(data, out):
     convert_tree(data, out, num_workers=1)
 
 
+def test_what_has_lost_its_original_is_told_and_stays(tree, tmp_path, caplog):
+    out = tmp_path / "out"
+    convert_tree(tree, out)
+    before = names(out)
+    assert "original" not in caplog.text
+    gone = sorted(path for path in tree.rglob("*") if path.is_file())[-1]
+    gone.unlink()
+    convert_tree(tree, out)
+    assert "holds 1 files whose original is no longer" in caplog.text
+    assert f"{gone.stem}.flac" in caplog.text
+    assert names(out) == before
+
+
 def test_a_killed_run_leaves_whole_files_and_is_gone_on_with(tree, tmp_path):
     wanted = tmp_path / "wanted"
     convert_tree(tree, wanted)
