@@ -339,7 +339,7 @@ class Watch(TorchDispatchMode):
 
 
 def make_world(folder, num_utterances, num_clusters, dim):
-    """A prepared folder and a label folder without any audio."""
+    """A prepared folder and a label folder without any audio or image."""
     rows = [
         f"s{i // 5}/{i},s{i // 5}/{i}.wav,8.0,128000,16000,{i // 5}"
         for i in range(num_utterances)
@@ -348,6 +348,8 @@ def make_world(folder, num_utterances, num_clusters, dim):
     table_csv = folder / "train.csv"
     table_csv.write_text(text + "\n".join(rows) + "\n")
     table = Utterances.from_csv(table_csv)
+    frames = (f"{id},{id},0.jpg/1.jpg" for id in table.ids)
+    (folder / "frames.csv").write_text("ID,source,frames\n" + "\n".join(frames))
     speakers = (f"{id},{i % 50}" for i, id in enumerate(table.ids))
     (folder / "speakers.csv").write_text("ID,speaker\n" + "\n".join(speakers))
     generator = np.random.default_rng(0)
@@ -359,8 +361,8 @@ def make_world(folder, num_utterances, num_clusters, dim):
     write_pseudo_labels(folder / "labels", table, clusters)
 
 
-def make_batch(views, size, rate):
-    """Crops as `collate` makes them; their numbers are those of the memory."""
+def make_batch(views, size, rate, image_views, image_size):
+    """A batch as `collate` makes it; its numbers are those of the memory."""
 
     def rows(share, num, length):
         index = torch.arange(round(share * num))
@@ -385,7 +387,9 @@ def make_batch(views, size, rate):
                 rows(roomy, num, view.augment.rir_length),
             )
         batch.append(ViewBatch(wave, *plan))
-    return CropBatch(torch.arange(size), tuple(batch))
+    shape = size, 3, image_size, image_size
+    images = [torch.empty(shape, dtype=torch.uint8) for _ in image_views]
+    return CropBatch(torch.arange(size), tuple(batch), tuple(images))
 
 
 def make_brain(yaml, arguments, folder):
@@ -393,6 +397,7 @@ def make_brain(yaml, arguments, folder):
     keys = set(command_line.read_yaml(command_line.find(yaml)))
     own = {
         "data_folder": "unused",
+        "frames_folder": "unused",
         "prepared_folder": folder,
         "output_folder": folder / "output",
         "label_folder": folder / "labels",
@@ -424,7 +429,11 @@ def make_brain(yaml, arguments, folder):
             kmeans, num_clusters=20, num_iters=1
         )
     batch = make_batch(
-        hparams["views"], hparams["batch_size"], hparams["sample_rate"]
+        hparams["views"],
+        hparams["batch_size"],
+        hparams["sample_rate"],
+        hparams.get("image_views", []),
+        hparams.get("image_size", 0),
     )
     return brain, batch
 

@@ -29,7 +29,6 @@ STAGES = sorted(
     path.stem
     for path in (ROOT / "hparams").glob("*.yaml")
     if "brain_class:" in path.read_text()
-    and path.stem != "audio_visual"  # images are not simulated
 )
 # In a step a GPU is waited for ...
 IN_A_STEP = {
@@ -50,6 +49,7 @@ AT_ITS_END = {
     "brains/ssrl.py model_noise": "mean clean probability, for the log",
     "brains/dlg_lc.py finite": "gate, for the log",
     "brains/dlg_lc.py <genexpr>": "predictions, for their metrics",
+    "brains/audio_visual.py <genexpr>": "predictions and cases, as well",
     "noisy_labels/memory.py close_epoch": "changes of the labels, for the log",
     "noisy_labels/memory.py cluster_size_quantiles": "for the log",
     "noisy_labels/memory.py queue_agreement": "for the log",
