@@ -20,9 +20,9 @@ from torch.nn import SyncBatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from ssrl_brain.data.augment import augmented
+from ssrl_brain.data.batches import collate
 from ssrl_brain.data.sampler import EpochBatchSampler
 from ssrl_brain.data.transfer import ToDevice
-from ssrl_brain.data.views import collate
 from ssrl_brain.handover.run_record import export_run
 from ssrl_brain.networks import ema
 from ssrl_brain.networks.faster import constants_to_
