@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from speechbrain.dataio.dataloader import SaveableDataLoader
 
 from ssrl_brain.data.augment import Rows, rows_of
+from ssrl_brain.data.sampler import EpochBatchSampler
+from ssrl_brain.system.distributed import num_ranks, rank
 from ssrl_brain.system.workers import hand_over
 
 
@@ -60,4 +63,29 @@ def _view_batch(rows):
         rows_of([x for crop in zip(*noise, strict=True) for x in crop]),
         torch.from_numpy(np.stack([np.stack(x) for x in snr])),
         rows_of([x for crop in zip(*rir, strict=True) for x in crop]),
+    )
+
+
+def make_loader(dataset, batch_size, seed, **options):
+    """Batches as a function of (seed, epoch), for any number of ranks.
+
+    Arguments
+    ---------
+    dataset : CropDataset
+    batch_size : int
+        Utterances in a batch, over all ranks.
+    seed : int
+    **options
+        Of ``torch.utils.data.DataLoader``.
+
+    Returns
+    -------
+    SaveableDataLoader
+        Its ``batch_sampler`` is an ``EpochBatchSampler``.
+    """
+    sampler = EpochBatchSampler(
+        len(dataset), batch_size, seed, rank(), num_ranks()
+    )
+    return SaveableDataLoader(
+        dataset, batch_sampler=sampler, collate_fn=collate, **options
     )
