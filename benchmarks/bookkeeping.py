@@ -43,8 +43,8 @@ from ssrl_brain.noisy_labels.gmm import (
     clean_probability,
     fit_two_gaussians,
     loss_gate,
-    loss_histograms,
 )
+from ssrl_brain.noisy_labels.histograms import loss_histograms
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
 from ssrl_brain.system.distributed import gather_rows
 

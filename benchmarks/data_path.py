@@ -24,9 +24,10 @@ from common import report
 
 from ssrl_brain.data.augment import NoiseReverb
 from ssrl_brain.data.bank import write_bank
+from ssrl_brain.data.batches import collate
 from ssrl_brain.data.sampler import Key
 from ssrl_brain.data.utterances import Utterances
-from ssrl_brain.data.views import CropDataset, View, collate
+from ssrl_brain.data.views import CropDataset, View
 
 RATE, SECONDS, BATCH = 16000, 8, 32
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "recipes/VoxCeleb/ssrl"))
 import speechbrain as sb  # noqa: E402
 
 from ssrl_brain.commands import command_line
-from ssrl_brain.data.views import CropBatch, ViewBatch  # noqa: E402
+from ssrl_brain.data.batches import CropBatch, ViewBatch  # noqa: E402
 from ssrl_brain.system.process import keep_freed_memory  # noqa: E402
 
 SETTINGS = {

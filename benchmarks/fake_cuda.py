@@ -95,9 +95,9 @@ from torch.utils.flop_counter import flop_registry  # noqa: E402
 from ssrl_brain.clustering.kmeans import Clusters, kmeans  # noqa: E402
 from ssrl_brain.commands import command_line  # noqa: E402
 from ssrl_brain.data.augment import Rows  # noqa: E402
+from ssrl_brain.data.batches import CropBatch, ViewBatch  # noqa: E402
 from ssrl_brain.data.transfer import tensors  # noqa: E402
 from ssrl_brain.data.utterances import Utterances  # noqa: E402
-from ssrl_brain.data.views import CropBatch, ViewBatch  # noqa: E402
 from ssrl_brain.handover.label_folder import write_pseudo_labels  # noqa: E402
 
 # ------------------------------ the fake device -----------------------------

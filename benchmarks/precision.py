@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT / "recipes/VoxCeleb/ssrl"))
 import speechbrain as sb  # noqa: E402
 
 from ssrl_brain.commands import command_line  # noqa: E402
+from ssrl_brain.data.batches import CropBatch, ViewBatch  # noqa: E402
 from ssrl_brain.data.sampler import EpochBatchSampler  # noqa: E402
-from ssrl_brain.data.views import CropBatch, ViewBatch  # noqa: E402
 from ssrl_brain.noisy_labels.memory import (  # noqa: E402
     LabelQueue,
     LossMemory,

@@ -13,11 +13,11 @@ import numpy as np
 import scipy.stats
 from matplotlib.figure import Figure
 
-from ssrl_brain.report.figures import DET_TICKS
 from ssrl_brain.report.numbers import det_points
 from ssrl_brain.report.runs import read_chain
 from ssrl_brain.report.style import STYLE
 from ssrl_brain.report.tables import read_scores
+from ssrl_brain.report.trial_figures import DET_TICKS
 from ssrl_brain.system.process import run
 
 THEMES = {  # ground, text, grid, and a colour for each stage

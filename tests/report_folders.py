@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, histogram
+from ssrl_brain.noisy_labels.gmm import fit_two_gaussians
+from ssrl_brain.noisy_labels.histograms import histogram
 from ssrl_brain.system.files import write_json, write_text
 
 HYPERPARAMS = """

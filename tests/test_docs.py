@@ -69,7 +69,7 @@ def keys_of(script, yamls, own_files):
         keys = set(re.findall(r'"--([a-z_-]+)"', source))
         default = DEFAULT_YAML.get(script.name)
         yamls = yamls[:1] or ([default] if default else [])
-        if "command_line.parse(" not in source:
+        if not re.search(r"command_line\.parse\(|\bopened\(", source):
             return keys | {"help"}
     for name in yamls:
         if name in own_files:

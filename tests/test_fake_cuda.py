@@ -56,7 +56,7 @@ AT_ITS_END = {
     "noisy_labels/memory.py _agreement": "for the log",
     "noisy_labels/memory.py shares": "what the gate did, for the log",
     "noisy_labels/gmm.py fit_two_gaussians": "the fit is numpy's",
-    "noisy_labels/gmm.py loss_histograms": "of the losses, for the log",
+    "noisy_labels/histograms.py loss_histograms": "of the losses, for the log",
 }
 
 

@@ -5,7 +5,8 @@ import math
 import torch
 
 from ssrl_brain.brains.pseudo_label import PseudoLabelBrain
-from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, loss_histograms
+from ssrl_brain.noisy_labels.gmm import fit_two_gaussians
+from ssrl_brain.noisy_labels.histograms import loss_histograms
 from ssrl_brain.noisy_labels.memory import GateMemory
 from ssrl_brain.system.distributed import gather_rows
 

@@ -8,30 +8,28 @@ import time
 
 import speechbrain as sb
 import torch
-import yaml
-from speechbrain.dataio.dataloader import SaveableDataLoader
 from speechbrain.utils.checkpoints import (
     mark_as_loader,
     mark_as_saver,
     register_checkpoint_hooks,
 )
 from speechbrain.utils.distributed import if_main_process
-from torch.nn import SyncBatchNorm
-from torch.nn.parallel import DistributedDataParallel
 
 from ssrl_brain.data.augment import augmented
-from ssrl_brain.data.sampler import EpochBatchSampler
+from ssrl_brain.data.batches import make_loader
 from ssrl_brain.data.transfer import ToDevice
-from ssrl_brain.data.views import collate
+from ssrl_brain.evaluation.embed import encoding
 from ssrl_brain.handover.run_record import export_run
 from ssrl_brain.networks import ema
 from ssrl_brain.networks.faster import constants_to_
-from ssrl_brain.system.distributed import (
-    num_ranks,
-    rank,
-    share_buffers,
+from ssrl_brain.system.distributed import rank, share_buffers
+from ssrl_brain.training.checkpoints import (
+    add_identity,
+    check_identity,
+    diverged,
+    refuse_nonfinite,
 )
-from ssrl_brain.training.checkpoints import diverged, refuse_nonfinite
+from ssrl_brain.training.ranks import wrap_
 from ssrl_brain.training.unread import UnreadLosses
 
 LOSSES_AT_ONCE = 10  # that a GPU is waited for; the progress bar shows them
@@ -61,19 +59,13 @@ class SpeakerBrain(sb.Brain):
     def make_dataloader(self, dataset, stage, **loader_kwargs):
         """Batches as a function of (seed, epoch), for any number of ranks."""
         self.train_set = dataset
-        self.train_sampler = EpochBatchSampler(
-            len(dataset),
+        loader = make_loader(
+            dataset,
             self.hparams.batch_size,
             self.hparams.seed,
-            rank(),
-            num_ranks(),
-        )
-        loader = SaveableDataLoader(
-            dataset,
-            batch_sampler=self.train_sampler,
-            collate_fn=collate,
             **{"pin_memory": self.device_type == "cuda", **loader_kwargs},
         )
+        self.train_sampler = loader.batch_sampler
         if self.checkpointer is not None:
             self.checkpointer.add_recoverable("dataloader-TRAIN", loader)
         return loader
@@ -107,22 +99,13 @@ class SpeakerBrain(sb.Brain):
             self.checkpointer.add_recoverable(name, module)
 
     def _wrap_distributed(self):
-        if not self.distributed_launch:
-            return
-        on_cuda = self.device_type == "cuda"
-        if on_cuda and self.teacher is not None:
-            # DINO's normalises by its batch too: that of all ranks
-            SyncBatchNorm.convert_sync_batchnorm(self.teacher)
-        for name, module in self.modules.items():
-            if any(p.requires_grad for p in module.parameters()):
-                if on_cuda:
-                    module = SyncBatchNorm.convert_sync_batchnorm(module)
-                self.modules[name] = DistributedDataParallel(
-                    module,
-                    device_ids=[self.device] if on_cuda else None,
-                    broadcast_buffers=False,  # synchronised, or shared below
-                    find_unused_parameters=self.find_unused_parameters,
-                )
+        if self.distributed_launch:
+            wrap_(
+                self.modules,
+                self.teacher,
+                self.device,
+                self.find_unused_parameters,
+            )
 
     # ---- time ----
 
@@ -190,6 +173,11 @@ class SpeakerBrain(sb.Brain):
         """Parameters, or groups of them, as an optimizer takes them."""
         return [p for p in self.modules.student.parameters() if p.requires_grad]
 
+    def with_teacher(self):
+        """The student and, where there is one, its teacher."""
+        found = (self.hparams.student, self.teacher)
+        return [network for network in found if network is not None]
+
     def networks(self):
         """What the student consists of, whose gradients are clipped apart."""
         return [self.modules.student]
@@ -243,9 +231,8 @@ class SpeakerBrain(sb.Brain):
         """Finishes the epoch, validates, logs and saves."""
         self.inside_epoch = False
         self.avg_train_loss = self.read_losses(self.avg_train_loss)
-        for network in (self.hparams.student, self.teacher):
-            if network is not None:
-                share_buffers(network)
+        for network in self.with_teacher():
+            share_buffers(network)
         self.refuse_divergence()
         record = {"epoch": epoch, "lr": self.lr, "loss": self.avg_train_loss}
         record |= self.end_epoch(epoch)
@@ -286,16 +273,7 @@ class SpeakerBrain(sb.Brain):
 
     def encode_with(self, encoder):
         """A function (wave (B, T), lengths (B,)) -> (B, D) in eval mode."""
-
-        def encode(wave, lengths):
-            training = encoder.training
-            encoder.eval()
-            features = self.features_of(wave, lengths)
-            embeddings = encoder(features, lengths).flatten(1)
-            encoder.train(training)
-            return embeddings
-
-        return encode
+        return encoding(encoder, self.features_of)
 
     # ---- hand-over ----
 
@@ -325,9 +303,8 @@ class SpeakerBrain(sb.Brain):
 
     def refuse_divergence(self):
         """Ends a run whose weights are no numbers before it saves them."""
-        for network in (self.hparams.student, self.teacher):
-            if network is not None:
-                refuse_nonfinite(network.state_dict(), self.checkpointer)
+        for network in self.with_teacher():
+            refuse_nonfinite(network.state_dict(), self.checkpointer)
 
     def _save_intra_epoch_ckpt(self):
         self.refuse_divergence()
@@ -339,20 +316,12 @@ class SpeakerBrain(sb.Brain):
     @mark_as_saver
     def _save(self, path):
         super()._save(path)
-        with open(path, "a", encoding="utf-8") as file:
-            yaml.safe_dump({"utterances": self.table_fingerprint()}, file)
+        add_identity(path, self.table_fingerprint())
 
     @mark_as_loader
     def _recover(self, path, end_of_epoch):
         super()._recover(path, end_of_epoch)
-        with open(path, encoding="utf-8") as file:
-            found = yaml.safe_load(file).get("utterances")
-        if found != self.table_fingerprint():
-            raise ValueError(
-                f"{path} was saved with another utterance table or other "
-                "labels: use a new --output_folder, or the --prepared_folder "
-                "and --label_folder it began with"
-            )
+        check_identity(path, self.table_fingerprint())
         if end_of_epoch:  # saved before ``fit`` resets them
             self.step, self.avg_train_loss = 0, 0.0
 

@@ -13,11 +13,8 @@ from ssrl_brain.handover.label_folder import (
 )
 from ssrl_brain.losses.margin import cross_entropy
 from ssrl_brain.networks import ema
-from ssrl_brain.noisy_labels.gmm import (
-    clean_probability,
-    fit_two_gaussians,
-    loss_histograms,
-)
+from ssrl_brain.noisy_labels.gmm import clean_probability, fit_two_gaussians
+from ssrl_brain.noisy_labels.histograms import loss_histograms
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
 from ssrl_brain.system.distributed import gather_rows
 

@@ -26,8 +26,8 @@ from speechbrain.utils.logger import get_logger
 from ssrl_brain.clustering.kmeans import cluster_sessions, clusters_of_labels
 from ssrl_brain.clustering.purify import purify
 from ssrl_brain.clustering.suggest import SuggestedClusters
-from ssrl_brain.commands import claims, command_line, keys
-from ssrl_brain.commands.help import print_help
+from ssrl_brain.commands import keys
+from ssrl_brain.commands.opening import opened
 from ssrl_brain.data.frames import Frames
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
@@ -36,30 +36,27 @@ from ssrl_brain.handover.label_folder import (
     write_pseudo_labels,
 )
 from ssrl_brain.handover.visual_folder import ExportedVisualEncoder
-from ssrl_brain.system.distributed import join_group, on_first_rank
 
 logger = get_logger(__name__)
 
 WRITTEN = {"label_folder": "labels", "prepared_folder": "prepared"}
+NEEDED = ("cluster", "encoder_folder", "label_folder", "label_metrics")
+OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
 
 
 def main(arguments):
     """Writes the label folder; returns its metrics, few without speakers."""
-    print_help(arguments, __doc__, "hparams/pseudo_label.yaml")
-    hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/pseudo_label.yaml", NEEDED
-    )
-    join_group(run_options)
-    with claims.claimed(hparams_file, overrides, WRITTEN) as held:
-        return label(hparams_file, run_options, overrides, held)
+    default_yaml = "hparams/pseudo_label.yaml"
+    with opened(arguments, __doc__, NEEDED, WRITTEN, default_yaml) as command:
+        return label(command)
 
 
-def label(hparams_file, run_options, overrides, held):
+def label(command):
     """What ``main`` does once the folders are its own."""
-    hparams = command_line.load(hparams_file, overrides)
+    hparams = command.hparams
     if not (hparams["encoder_folder"] or hparams["visual_encoder_folder"]):
-        keys.refuse_missing(["encoder_folder"], hparams_file)
-    on_first_rank(partial(hparams["prepare"], hold=held))
+        keys.refuse_missing(["encoder_folder"], command.hparams_file)
+    command.prepare()
     table = Utterances.from_csv(hparams["table_csv"])
     if given := hparams["given_label_folder"]:
         hparams["cluster"] = of_given_labels(given, table)
@@ -71,7 +68,7 @@ def label(hparams_file, run_options, overrides, held):
     else:
         check_num_clusters(hparams, table)
     started = time.time()
-    parts, source = embed_modalities(table, hparams, run_options)
+    parts, source = embed_modalities(table, hparams, command.run_options)
     embeddings = join(parts.values())
     metrics = {}
     if if_main_process():
@@ -95,10 +92,6 @@ def label(hparams_file, run_options, overrides, held):
             },
         )
     return metrics
-
-
-NEEDED = ("cluster", "encoder_folder", "label_folder", "label_metrics")
-OPTIONS_KEPT = ("seed", "session_means", "drop_fraction", "min_cluster_size")
 
 
 def embed_modalities(table, hparams, run_options):

@@ -25,7 +25,6 @@ epoch, in a temporary folder, and shows errors with their traceback.
 """
 
 import logging
-from functools import partial
 from pathlib import Path
 
 import speechbrain as sb
@@ -33,11 +32,11 @@ from ruamel.yaml import YAML
 from speechbrain.utils.distributed import run_on_main
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.commands import claims, command_line
-from ssrl_brain.commands.help import print_help, stages_text
+from ssrl_brain.commands import command_line
+from ssrl_brain.commands.help import stages_text
+from ssrl_brain.commands.opening import opened
 from ssrl_brain.handover.export import foreign_classes
 from ssrl_brain.system.console import LOG_CONFIG
-from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_text
 from ssrl_brain.system.interrupt import after_the_step
 from ssrl_brain.training import conditions
@@ -72,24 +71,20 @@ NEEDED = (  # keys of every stage
 
 def main(arguments):
     """Prepares, trains and exports; returns the Brain."""
-    print_help(arguments, __doc__ + "\n" + stages_text())
-    hparams_file, run_options, overrides = command_line.parse(
-        arguments, needed=NEEDED
-    )
-    join_group(run_options)
-    with claims.claimed(hparams_file, overrides, WRITTEN) as held:
-        return train(hparams_file, run_options, overrides, held)
+    text = __doc__ + "\n" + stages_text()
+    with opened(arguments, text, NEEDED, WRITTEN) as command:
+        return train(command)
 
 
-def train(hparams_file, run_options, overrides, held):
+def train(command):
     """What ``main`` does once the folders are its own."""
-    hparams = command_line.load(hparams_file, overrides)
+    hparams, given = command.hparams, (command.hparams_file, command.overrides)
     now = conditions.conditions(
-        command_line.merged(hparams_file, overrides), run_options
+        command_line.merged(*given), command.run_options
     )
     conditions.check(hparams, now)
-    on_first_rank(partial(hparams["prepare"], hold=held))
-    stage_yaml = command_line.resolved_yaml(hparams_file, overrides)
+    command.prepare()
+    stage_yaml = command_line.resolved_yaml(*given)
     run_on_main(warn_foreign, args=[stage_yaml, hparams["export_foreign"]])
     now["banks"] = conditions.banks(hparams["prepared_folder"])
     conditions.check(hparams, {"banks": now["banks"]})
@@ -109,7 +104,7 @@ def train(hparams_file, run_options, overrides, held):
         modules=hparams["modules"],
         opt_class=hparams["opt_class"],
         hparams=hparams,
-        run_opts=run_options,
+        run_opts=command.run_options,
         checkpointer=hparams["checkpointer"],
     )
     with after_the_step(brain):

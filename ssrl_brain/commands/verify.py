@@ -23,15 +23,13 @@ audio are the same. Several ranks (torchrun) share the work.
 """
 
 import contextlib
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.commands import claims, command_line
-from ssrl_brain.commands.help import print_help
+from ssrl_brain.commands.opening import opened
 from ssrl_brain.data.preparation import read_summary
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.cache import cached_embeddings
@@ -51,7 +49,6 @@ from ssrl_brain.evaluation.verification import (
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import read_embeddings, read_pseudo_labels
 from ssrl_brain.report.tables import read_scores
-from ssrl_brain.system.distributed import join_group, on_first_rank
 from ssrl_brain.system.files import write_json
 from ssrl_brain.system.folders import atomic_folder, remove
 
@@ -70,23 +67,19 @@ NEEDED = ("num_bootstraps", "cohort_folder", "cache_folder", "label_metrics")
 
 def main(arguments):
     """Scores all prepared lists; returns metrics by name of the list."""
-    print_help(arguments, __doc__, "hparams/verify.yaml")
     arguments = [
         "--calibrate=True" if argument == "--calibrate" else argument
         for argument in arguments
     ]
-    hparams_file, run_options, overrides = command_line.parse(
-        arguments, "hparams/verify.yaml", NEEDED
-    )
-    join_group(run_options)
-    with claims.claimed(hparams_file, overrides, WRITTEN) as held:
-        return verify(hparams_file, run_options, overrides, held)
+    default_yaml = "hparams/verify.yaml"
+    with opened(arguments, __doc__, NEEDED, WRITTEN, default_yaml) as command:
+        return verify(command)
 
 
-def verify(hparams_file, run_options, overrides, held):
+def verify(command):
     """What ``main`` does once the folders are its own."""
-    hparams = command_line.load(hparams_file, overrides)
-    on_first_rank(partial(hparams["prepare"], hold=held))
+    hparams, run_options = command.hparams, command.run_options
+    command.prepare()
     lists = trial_lists(hparams["prepared_folder"])
     if not lists:
         raise ValueError("no trial list: give --trial_lists=/path/to/list.txt")

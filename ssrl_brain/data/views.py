@@ -2,75 +2,15 @@
 
 import copy
 import hashlib
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from ssrl_brain.data.audio import length_at, read_excerpts
-from ssrl_brain.data.augment import Rows, rows_of
+from ssrl_brain.data.crops import CropPlan, place
 from ssrl_brain.data.perturb import perturb
 from ssrl_brain.data.sampler import random_generator
 from ssrl_brain.data.utterances import Utterances
-from ssrl_brain.system.workers import hand_over
-
-
-def crop_starts(total, lengths, generator, spread=True):
-    """Where crops begin; they overlap as little as the utterance allows.
-
-    Crops that fit side by side never overlap, and the spare samples are
-    shared out at random among the gaps. Otherwise the way from one start to
-    the next is shortened in proportion, so that they reach from the first to
-    the last sample. The order of the crops is random.
-
-    Arguments
-    ---------
-    total : int
-        Samples of the utterance.
-    lengths : array_like
-        (n,) samples of each crop. Those longer than the utterance are
-        repeated, and may begin anywhere.
-    generator : numpy.random.Generator
-    spread : bool
-        False draws the positions independently.
-
-    Returns
-    -------
-    numpy.ndarray
-        (n,) first samples.
-
-    Example
-    -------
-    >>> sorted(crop_starts(10, [6, 6], np.random.default_rng(0)).tolist())
-    [0, 4]
-    >>> starts = crop_starts(10, [6, 2, 2], np.random.default_rng(0))
-    >>> sorted(zip(starts.tolist(), [6, 2, 2]))
-    [(0, 2), (2, 2), (4, 6)]
-    """
-    total, lengths = int(total), np.asarray(lengths, dtype=np.int64)
-    starts = np.empty_like(lengths)
-    fits = lengths <= total
-    if not fits.all():
-        starts[~fits] = generator.integers(0, total, size=(~fits).sum())
-    inside = lengths[fits]
-    if not len(inside):
-        return starts
-    if not spread or len(inside) == 1:
-        starts[fits] = [generator.integers(0, total - n + 1) for n in inside]
-        return starts
-    slack = total - inside.sum()
-    if slack >= 0:
-        gaps = np.sort(generator.integers(0, slack + 1, size=len(inside)))
-    place = generator.permutation(len(inside))  # of each crop
-    ordered = inside[np.argsort(place)]
-    ahead = np.cumsum(ordered) - ordered  # samples of the crops before it
-    if slack >= 0:
-        begins = gaps + ahead
-    else:
-        begins = ahead * (total - ordered[-1]) // ahead[-1]
-        begins = np.minimum(begins, total - ordered)
-    starts[fits] = begins[place]
-    return starts
 
 
 class View:
@@ -126,46 +66,6 @@ class View:
         if self.tempo is None:
             return np.ones(self.num)
         return np.array([self.tempo(generator) for _ in range(self.num)])
-
-
-class ViewBatch(NamedTuple):
-    """Crops of one ``View`` for a batch, before augmentation.
-
-    ``wave`` is (B, n, T); the rest is None where nothing augments them:
-    ``snr`` (B, n) in dB, ``noise`` and ``rir`` of those crops that have any.
-    Their rows count crops view by view: [v * B + b] is crop v of utterance b.
-    """
-
-    wave: torch.Tensor
-    noise: Rows | None = None
-    snr: torch.Tensor | None = None
-    rir: Rows | None = None
-
-
-class CropPlan(NamedTuple):
-    """Crops of one ``View`` of an utterance, before they are read.
-
-    ``rows`` (n,) of the table that they come from, ``sizes`` (n,) and
-    ``starts`` (n,) in samples before the tempo is changed, after which all
-    have ``length``; ``generator`` draws what is drawn for this view.
-    """
-
-    length: int
-    rows: np.ndarray
-    sizes: np.ndarray
-    starts: np.ndarray
-    generator: np.random.Generator
-
-
-class CropBatch(NamedTuple):
-    """``index`` (B,) rows of the utterance table; ``views`` one per View.
-
-    ``images``, where there are faces, are (B, 3, L, L) uint8, one per view.
-    """
-
-    index: torch.Tensor
-    views: tuple
-    images: tuple = ()
 
 
 class CropDataset(torch.utils.data.Dataset):
@@ -227,7 +127,7 @@ class CropDataset(torch.utils.data.Dataset):
             self._plan(view, number, key)
             for number, view in enumerate(self.views)
         ]
-        self._place(plans)
+        place(plans, [view.spread for view in self.views], self._samples)
         views = []
         for view, plan in zip(self.views, plans, strict=True):
             wave = np.empty((view.num, plan.length), dtype=np.float32)
@@ -264,28 +164,6 @@ class CropDataset(torch.utils.data.Dataset):
             np.empty(view.num, dtype=np.int64),
             generator,
         )
-
-    def _place(self, plans):
-        """Fills in the starts; crops of views that spread avoid each other."""
-        pairs = list(zip(self.views, plans, strict=True))
-        together = [plan for view, plan in pairs if view.spread]
-        alone = [[plan] for view, plan in pairs if not view.spread]
-        for group in [together, *alone]:
-            for row in np.unique([row for plan in group for row in plan.rows]):
-                total = self._samples(row)
-                mine = [plan.rows == row for plan in group]
-                rooms = [
-                    np.full(rows.sum(), room_of(plan, rows, total))
-                    for plan, rows in zip(group, mine, strict=True)
-                ]
-                starts = crop_starts(
-                    total,
-                    np.concatenate(rooms),
-                    group[0].generator,
-                    spread=group is together,
-                )
-                for plan, rows in zip(group, mine, strict=True):
-                    plan.starts[rows], starts = np.split(starts, [rows.sum()])
 
     def _samples(self, row):
         """Length of an utterance once it has the rate of training."""
@@ -341,16 +219,6 @@ class CropDataset(torch.utils.data.Dataset):
         ]
 
 
-def room_of(plan, mine, total):
-    """Samples that each of some crops of an utterance needs for itself.
-
-    An utterance that is too short for the fastest crop only is repeated in
-    that crop, not in the others.
-    """
-    longest = int(plan.sizes[mine].max(initial=0))
-    return longest if longest <= total else plan.length
-
-
 def make_train_set(
     table_csv, data_folder, views, seed, sample_rate, pitch=None, subset=None
 ):
@@ -364,33 +232,4 @@ def make_train_set(
         table = table.subset(rows)
     return CropDataset(
         table, data_folder, views, seed, sample_rate, pitch=pitch
-    )
-
-
-def collate(items):
-    """Items of a ``CropDataset`` (with images or not) as one ``CropBatch``."""
-    index, views, *images = zip(*items, strict=True)
-    batch = CropBatch(
-        torch.tensor(index),
-        tuple(_view_batch(rows) for rows in zip(*views, strict=True)),
-        tuple(
-            torch.from_numpy(np.stack(view))
-            for view in zip(*(images[0] if images else ()), strict=True)
-        ),
-    )
-    return hand_over(batch)
-
-
-def _view_batch(rows):
-    """A ``ViewBatch`` of one view's (wave, noise, snr, rir) by utterance."""
-    wave, *plan = zip(*rows, strict=True)
-    wave = torch.from_numpy(np.stack(wave))
-    if not plan:
-        return ViewBatch(wave)
-    noise, snr, rir = plan
-    return ViewBatch(
-        wave,
-        rows_of([x for crop in zip(*noise, strict=True) for x in crop]),
-        torch.from_numpy(np.stack([np.stack(x) for x in snr])),
-        rows_of([x for crop in zip(*rir, strict=True) for x in crop]),
     )

@@ -50,6 +50,28 @@ def batches_by_length(lengths, max_padding, max_samples):
     return [*batches, np.array(batch)] if batch else batches
 
 
+def encoding(encoder, features_of):
+    """A function (wave (B, T), lengths (B,)) -> (B, D) in eval mode.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+        Put back into the mode that it was in.
+    features_of : callable
+        (wave, lengths) -> (B, frames, F)
+    """
+
+    def encode(wave, lengths):
+        training = encoder.training
+        encoder.eval()
+        features = features_of(wave, lengths)
+        embeddings = encoder(features, lengths).flatten(1)
+        encoder.train(training)
+        return embeddings
+
+    return encode
+
+
 class _WholeUtterances(torch.utils.data.Dataset):
     """Padded batches of whole utterances."""
 

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
 logger = logging.getLogger(__name__)
 
@@ -223,77 +222,6 @@ def loss_gate(mixture):
         gate,
     )
     return gate
-
-
-def histogram(x, num_bins=100, limits=None):
-    """Counts of values in bins of equal width, for a plot of their mixture.
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        (N,) losses on their axis; values that are not finite are left out.
-    num_bins : int
-    limits : (float, float), optional
-        Ends of the range; by default the smallest and the largest value.
-
-    Returns
-    -------
-    dict
-        ``low`` and ``high``, ends of the range, and ``counts``.
-
-    Example
-    -------
-    >>> histogram(torch.tensor([0.0, 0.0, 2.0, torch.inf]), num_bins=2)
-    {'low': 0.0, 'high': 2.0, 'counts': [2, 1]}
-    """
-    x = torch.as_tensor(x).detach().double().cpu().numpy()
-    counts, edges = np.histogram(x[np.isfinite(x)], num_bins, limits)
-    return {
-        "low": float(edges[0]),
-        "high": float(edges[-1]),
-        "counts": counts.tolist(),
-    }
-
-
-def loss_histograms(x, right=None):
-    """Histogram of the losses, and of those of right and of wrong labels.
-
-    SSRL, figure 2.
-
-    Arguments
-    ---------
-    x : torch.Tensor
-        (N,) losses on their axis.
-    right : numpy.ndarray, optional
-        (N,) bool, where speakers are known.
-
-    Returns
-    -------
-    dict
-        ``loss_histogram`` and, of the same bins, those that end in
-        ``_right`` and ``_wrong``. ``loss_auc``, where there are both, is the
-        share of all pairs of a right and a wrong label in which the wrong one
-        has the larger loss: at 0.5 no gate can tell them apart.
-
-    Example
-    -------
-    >>> found = loss_histograms(torch.tensor([-2.0, 1.0]), [True, False])
-    >>> sum(found["loss_histogram_wrong"]["counts"]), found["loss_auc"]
-    (1, 1.0)
-    """
-    name, x = "loss_histogram", torch.as_tensor(x).cpu()
-    found = {name: histogram(x)}
-    if right is not None:
-        right = torch.as_tensor(right)
-        limits = found[name]["low"], found[name]["high"]
-        for suffix, rows in (("right", right), ("wrong", ~right)):
-            found[f"{name}_{suffix}"] = histogram(x[rows], limits=limits)
-        known = ~x.isnan()
-        wrong = ~right[known]
-        if wrong.any() and not wrong.all():
-            order = x[known].double().clamp(-1e300, 1e300)  # no infinities
-            found["loss_auc"] = float(roc_auc_score(wrong, order))
-    return found
 
 
 def _groups(x, num_groups):

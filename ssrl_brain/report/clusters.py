@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssrl_brain.report import figures, numbers, tables
+from ssrl_brain.report import cluster_figures, numbers, tables
 from ssrl_brain.report.overview import ids_cell
 from ssrl_brain.report.page import (
     details,
@@ -48,7 +48,7 @@ def clusters(folder, clips=None):
         figure(
             "Cluster sizes",
             "How many clusters have how many utterances.",
-            data_uri(figures.cluster_sizes(found.sizes)),
+            data_uri(cluster_figures.cluster_sizes(found.sizes)),
         ),
         *suggestion_figure(source.get("suggestion")),
     ]
@@ -121,7 +121,7 @@ def suggestion_figure(suggestion):
             "are nearest to their own cluster and farthest from the next. "
             f"About {suggestion['speakers']:,} speakers; somewhat more, "
             f"{suggestion['num_clusters']:,}, were taken.",
-            data_uri(figures.silhouettes(suggestion)),
+            data_uri(cluster_figures.silhouettes(suggestion)),
         )
     ]
 
@@ -141,7 +141,9 @@ def map_figure(folder, labels, found):
             f"{len(rows):,} embeddings by t-SNE: near ones are alike, the "
             "distance of far ones means nothing. Coloured: the largest "
             "clusters.",
-            data_uri(figures.embedding_map(places, labels[rows], shown)),
+            data_uri(
+                cluster_figures.embedding_map(places, labels[rows], shown)
+            ),
         )
     ]
 

@@ -1,11 +1,9 @@
-"""Figures of the report, each a pure function from values to a figure."""
+"""Figures about training, each a pure function from values to a figure."""
 
 import numpy as np
-import scipy.stats
 import torch
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
-from ssrl_brain.evaluation.metrics import eer
 from ssrl_brain.noisy_labels.gmm import clean_probability, mistaken_range
 from ssrl_brain.report import numbers
 from ssrl_brain.report.style import (
@@ -18,8 +16,6 @@ from ssrl_brain.report.style import (
     mark_every,
     styled,
 )
-
-DET_TICKS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
 @styled
@@ -200,142 +196,3 @@ def eer_over_time(lines):
     ax.set_xlim(left=-0.03 * latest / divisor)
     ax.set_ylim(bottom=0)
     return finished(ax)
-
-
-@styled
-def det_curves(lines):
-    """Miss against false alarm rate on axes of normal deviates.
-
-    Arguments
-    ---------
-    lines : list of tuple
-        (name, alarms (n,), misses (n,)), rates between 0 and 1.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    ax = axes("false alarms, %", "misses, %", height=3.8)
-    rates = np.concatenate([np.concatenate(line[1:]) for line in lines])
-    for position, (name, alarms, misses) in enumerate(lines):
-        ax.plot(
-            scipy.stats.norm.ppf(alarms),
-            scipy.stats.norm.ppf(misses),
-            label=name,
-            markevery=mark_every(alarms),
-            **{**looks(position), "markersize": 3},
-        )
-    low = max([t for t in DET_TICKS if t <= rates.min()], default=DET_TICKS[0])
-    high = min([t for t in DET_TICKS if t >= rates.max()], default=0.8)
-    high = min(max(high, 0.4), 0.6)
-    ticks = [tick for tick in DET_TICKS if low <= tick <= high]
-    places = scipy.stats.norm.ppf(ticks)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks(places, [f"{100 * tick:g}" for tick in ticks])
-    limits = places[0], places[-1]
-    ax.plot(limits, limits, color=GREY, lw=0.8, ls=":")
-    ax.set(xlim=limits, ylim=limits, aspect="equal")
-    return finished(ax)
-
-
-@styled
-def score_histogram(scores, labels, limits=None):
-    """Scores of both kinds of trials, and the threshold of the EER.
-
-    Arguments
-    ---------
-    scores, labels : numpy.ndarray
-        (M,)
-    limits : tuple of float, optional
-        Lowest and highest score of all that are to be compared.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    same, different = scores[labels == 1], scores[labels == 0]
-    _, threshold = eer(same, different)
-    low, high = limits or (scores.min(), scores.max())
-    edges = np.linspace(low, high + 1e-9, 61)
-    ax = axes("cosine score", "share of the trials, %")
-    for values, name, colour in (
-        (different, "different speakers", COLOURS[1]),
-        (same, "same speaker", COLOURS[0]),
-    ):
-        counts, _ = np.histogram(values, edges)
-        share = 100 * counts / len(values)
-        ax.stairs(share, edges, fill=True, alpha=0.3, color=colour)
-        ax.stairs(share, edges, color=colour, label=name, lw=1.4)
-    ax.axvline(threshold, color="black", ls=":", label="equal error")
-    return finished(ax)
-
-
-@styled
-def cluster_sizes(sizes):
-    """How many clusters have how many utterances."""
-    ax = axes("utterances in a cluster", "clusters")
-    if sizes.max() <= 60:
-        edges = np.arange(0.5, sizes.max() + 1)
-    else:
-        edges = np.geomspace(0.8, 1.25 * sizes.max(), 41)
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter("{x:g}")
-    counts, _ = np.histogram(sizes, edges)
-    ax.stairs(counts, edges, fill=True, color=COLOURS[0])
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    return finished(ax)
-
-
-@styled
-def silhouettes(suggestion):
-    """Mean silhouette against the number of clusters, and what was taken."""
-    tried, values = np.array(suggestion["tried"], dtype=float).T
-    ax = axes("clusters", "mean silhouette")
-    ax.plot(tried, values, **looks(0))
-    ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter("{x:g}")
-    for key, name, line in (
-        ("speakers", "highest", ":"),
-        ("num_clusters", "taken", "--"),
-    ):
-        ax.axvline(suggestion[key], color=GREY, ls=line, label=name)
-    return finished(ax)
-
-
-@styled
-def embedding_map(places, labels, shown):
-    """Places of utterances, the clusters shown in colour.
-
-    Arguments
-    ---------
-    places : numpy.ndarray
-        (n, 2)
-    labels : numpy.ndarray
-        (n,)
-    shown : iterable of int
-        Clusters, the largest first.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    ax = axes("", "", height=3.8)
-    others = ~np.isin(labels, shown)
-    ax.scatter(*places[others].T, s=4, color="#B9BEC6", linewidths=0)
-    for position, cluster in enumerate(shown):
-        given = looks(position)
-        ax.scatter(
-            *places[labels == cluster].T,
-            s=14,
-            color=given["color"],
-            marker=given["marker"],
-            linewidths=0,
-            label=f"{cluster}",
-        )
-    ax.set(xticks=[], yticks=[], aspect="equal")
-    ax.spines[:].set_visible(False)
-    return finished(ax, columns=5)

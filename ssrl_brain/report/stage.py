@@ -1,6 +1,6 @@
 """The chapter of one stage: curves, losses, clusters."""
 
-from ssrl_brain.report import figures, panels
+from ssrl_brain.report import figures, panels, shown
 from ssrl_brain.report.clusters import clusters
 from ssrl_brain.report.overview import progress
 from ssrl_brain.report.page import (
@@ -65,13 +65,13 @@ def curves(history):
     for title, group in panels.GROUPS.items():
         drawn = [
             panel_figure(history, panel)
-            for panel in panels.panels_of(history, group)
+            for panel in shown.panels_of(history, group)
         ]
         if panels.LABELS[0] in group:
             drawn += size_figure(history)
         if drawn:
             content += [tag("h3", title), gallery(drawn)]
-    if once := panels.logged_once(history):
+    if once := shown.logged_once(history):
         content.append(
             details(
                 "Logged once",
@@ -79,7 +79,7 @@ def curves(history):
             )
         )
     others = [
-        panel_figure(history, panel) for panel in panels.other_panels(history)
+        panel_figure(history, panel) for panel in shown.other_panels(history)
     ]
     if others:
         content.append(details("Other logged values", gallery(others)))

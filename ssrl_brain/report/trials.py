@@ -1,6 +1,6 @@
 """The chapter of verification: DET curves and scores of every trial list."""
 
-from ssrl_brain.report import figures, numbers, tables
+from ssrl_brain.report import numbers, tables, trial_figures
 from ssrl_brain.report.overview import ERRORS, column_name
 from ssrl_brain.report.page import (
     figure,
@@ -34,7 +34,9 @@ def verification(chain):
                         f"{int((1 - labels).sum()):,} of different ones; the axis "
                         "is the same for all stages.",
                         data_uri(
-                            figures.score_histogram(scores, labels, limits)
+                            trial_figures.score_histogram(
+                                scores, labels, limits
+                            )
                         ),
                     )
                 )
@@ -132,6 +134,6 @@ def det_figure(scored):
             "Misses against false alarms at every threshold, on axes of "
             "normal deviates; nearer to the lower left corner is better. "
             "Dotted: equal errors.",
-            data_uri(figures.det_curves(lines)),
+            data_uri(trial_figures.det_curves(lines)),
         )
     ]

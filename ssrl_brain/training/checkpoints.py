@@ -96,6 +96,40 @@ class Checkpointer(checkpoints.Checkpointer):
         return self.checkpoints_dir / PARTIAL
 
 
+def add_identity(path, fingerprint):
+    """Notes in a saved file what per-utterance state belongs to.
+
+    Arguments
+    ---------
+    path : str
+        YAML that the toolkit has written.
+    fingerprint : str
+        Of the utterances and their labels.
+    """
+    with open(path, "a", encoding="utf-8") as file:
+        yaml.safe_dump({"utterances": fingerprint}, file)
+
+
+def check_identity(path, fingerprint):
+    """Raises ValueError for a file of other utterances, see ``add_identity``.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "brain.ckpt"
+    >>> _ = path.write_text("step: 3\\n")
+    >>> add_identity(path, "a")
+    >>> check_identity(path, "a")
+    """
+    with open(path, encoding="utf-8") as file:
+        found = yaml.safe_load(file).get("utterances")
+    if found != fingerprint:
+        raise ValueError(
+            f"{path} was saved with another utterance table or other "
+            "labels: use a new --output_folder, or the --prepared_folder "
+            "and --label_folder it began with"
+        )
+
+
 def refuse_nonfinite(state, checkpointer):
     """Raises ValueError for weights that are no numbers.
 

@@ -11,7 +11,7 @@ import torch
 from ssrl_brain.brains import dlg_lc
 from ssrl_brain.brains.audio_visual import AudioVisualBrain
 from ssrl_brain.brains.speaker import SpeakerBrain
-from ssrl_brain.data.views import CropBatch
+from ssrl_brain.data.batches import CropBatch
 from ssrl_brain.losses.audio_visual import CASES, JointDLGLCLoss
 from ssrl_brain.losses.margin import CrossEntropy
 from ssrl_brain.noisy_labels.gate import DynamicGate

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssrl_brain.brains import dlg_lc
-from ssrl_brain.data.views import CropBatch
+from ssrl_brain.data.batches import CropBatch
 from ssrl_brain.losses.dlg_lc import DLGLCLoss
 from ssrl_brain.losses.margin import CrossEntropy
 from ssrl_brain.noisy_labels.gate import DynamicGate

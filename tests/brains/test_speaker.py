@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ssrl_brain.brains import speaker
 from ssrl_brain.brains.speaker import SpeakerBrain
 from ssrl_brain.networks.ema import frozen_copy
+from ssrl_brain.training import ranks
 from ssrl_brain.training.unread import UnreadLosses
 
 
@@ -54,7 +54,7 @@ def test_gpus_share_the_statistics_of_student_and_teacher(
         wrapped.update(options)
         return module
 
-    monkeypatch.setattr(speaker, "DistributedDataParallel", wrap)
+    monkeypatch.setattr(ranks, "DistributedDataParallel", wrap)
     student = torch.nn.Sequential(
         torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2)
     )

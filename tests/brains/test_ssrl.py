@@ -10,7 +10,7 @@ import torch
 
 from ssrl_brain.brains import ssrl
 from ssrl_brain.clustering.online import ArgmaxAssignment, SinkhornAssignment
-from ssrl_brain.data.views import CropBatch
+from ssrl_brain.data.batches import CropBatch
 from ssrl_brain.losses.margin import CrossEntropy
 from ssrl_brain.noisy_labels.loss_axis import LogLoss
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory

@@ -11,6 +11,7 @@ from conftest import RECIPE, ROOT
 
 from ssrl_brain.chains import chain_file, pipeline, rehearsal
 from ssrl_brain.chains import step as step_module
+from ssrl_brain.chains.built import yaml_features
 from ssrl_brain.commands import command_line
 
 CHAINS = sorted((RECIPE / "chains").glob("*.yaml"))
@@ -163,7 +164,7 @@ def test_sizes_are_those_of_the_papers(name, tmp_path):
     found = rehearsal.rehearse(steps_of(chain, tmp_path), KNOWN)
     for step, printed in PRINTED[name].items():
         built = found[step]
-        fbank, _ = rehearsal.yaml_features(built.features)
+        fbank, _ = yaml_features(built.features)
         shapes = built.exported
         assert (
             fbank.compute_fbanks.n_mels,

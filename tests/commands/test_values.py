@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from test_hparams import ENCODERS, HPARAMS, STAGES
 
-from ssrl_brain.commands import command_line, keys, values
+from ssrl_brain.commands import command_line, keys, ranges, values
 from ssrl_brain.commands.yaml_files import read_yaml, tag_of
 
 STAGE = """
@@ -245,7 +245,7 @@ def test_the_table_has_every_number_of_the_stages_and_no_other():
         and not tag_of(value)
     }
     own = {"grad_accumulation_factor", "total_epochs"}
-    assert set(values.RANGES) - own == numbers
+    assert set(ranges.RANGES) - own == numbers
     assert len(STAGES) == 8 and len(numbers) > 50
 
 

@@ -11,12 +11,13 @@ from ssrl_brain.data.audio_visual import (
     AudioVisualDataset,
     make_audio_visual_set,
 )
+from ssrl_brain.data.batches import collate
 from ssrl_brain.data.frames import Frames
 from ssrl_brain.data.image_augment import ImageAugment
 from ssrl_brain.data.preparation import write_table
 from ssrl_brain.data.sampler import EpochBatchSampler, Key
 from ssrl_brain.data.utterances import Utterances
-from ssrl_brain.data.views import View, collate
+from ssrl_brain.data.views import View
 
 COUNTS = [1, 2, 5, 3]  # frames of each utterance
 

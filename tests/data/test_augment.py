@@ -17,7 +17,7 @@ from ssrl_brain.data.augment import (
     rows_of,
 )
 from ssrl_brain.data.bank import write_bank
-from ssrl_brain.data.views import ViewBatch
+from ssrl_brain.data.batches import ViewBatch
 
 RATE = 1000
 LEVEL = {"ambient": 0.1, "music": 0.2, "speech": 0.3}  # of constant clips

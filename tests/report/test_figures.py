@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 from report_folders import EVIL, history_of, mixture_record
 
-from ssrl_brain.report import figures
-from ssrl_brain.report.panels import (
-    GROUPS,
-    TRAINING,
-    logged_once,
-    other_panels,
-    panels_of,
-)
+from ssrl_brain.report import cluster_figures, figures, trial_figures
+from ssrl_brain.report.panels import GROUPS, TRAINING
+from ssrl_brain.report.shown import logged_once, other_panels, panels_of
 from ssrl_brain.report.style import data_uri, shortened
 
 
@@ -126,7 +121,7 @@ def test_time_axis_takes_a_fitting_unit():
 
 def test_det_axes_are_deviates():
     line = ("a", np.array([0.1, 0.05]), np.array([0.02, 0.1]))
-    figure = figures.det_curves([line])
+    figure = trial_figures.det_curves([line])
     x, y = lines(figure)["a"]
     assert x == pytest.approx([-1.28155, -1.64485], abs=1e-5)
     assert y == pytest.approx([-2.05375, -1.28155], abs=1e-5)
@@ -137,13 +132,13 @@ def test_det_axes_are_deviates():
 def test_score_histogram_marks_the_equal_error():
     labels = np.array([1, 1, 1, 1, 0, 0, 0, 0])
     scores = np.array([0.9, 0.8, 0.3, 0.7, 0.1, 0.2, 0.4, 0.0])
-    drawn = lines(figures.score_histogram(scores, labels))
+    drawn = lines(trial_figures.score_histogram(scores, labels))
     assert drawn["equal error"][0] == [0.3, 0.3]
 
 
 @pytest.mark.parametrize("sizes", [[1], [1, 1, 5, 60], [1, 7, 500, 20000]])
 def test_every_cluster_is_in_a_bin(sizes):
-    figure = figures.cluster_sizes(np.array(sizes))
+    figure = cluster_figures.cluster_sizes(np.array(sizes))
     (stairs,) = figure.axes[0].patches
     assert stairs.get_data().values.sum() == len(sizes)
 
@@ -163,7 +158,7 @@ def test_the_same_values_give_the_same_picture():
 
 def test_pictures_leave_the_users_style_alone():
     before = dict(matplotlib.rcParams)
-    svg(figures.cluster_sizes(np.array([3, 4])))
+    svg(cluster_figures.cluster_sizes(np.array([3, 4])))
     assert dict(matplotlib.rcParams) == before
 
 

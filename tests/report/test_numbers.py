@@ -6,7 +6,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssrl_brain.noisy_labels.gmm import fit_two_gaussians, histogram
+from ssrl_brain.noisy_labels.gmm import fit_two_gaussians
+from ssrl_brain.noisy_labels.histograms import histogram
 from ssrl_brain.report import numbers
 from ssrl_brain.report.runs import Run
 

@@ -16,7 +16,7 @@ import os
 
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.data import frames
+from ssrl_brain.data import frame_files
 from ssrl_brain.data.audio_files import fingerprint, list_audio
 from ssrl_brain.data.preparation import (
     keep_current,
@@ -89,7 +89,8 @@ def prepare(
         listed; otherwise they are an error.
     frames_folder : str, optional
         Faces: a folder of images or a video for each utterance, see
-        ``ssrl_brain.data.frames``. Training utterances without are left out.
+        ``ssrl_brain.data.frame_files``. Training utterances without are left
+        out.
     hold : contextlib.ExitStack, optional
         Receives a lock: while it is held, no other process replaces the
         prepared folder.
@@ -140,7 +141,7 @@ def prepare(
     if skip_missing_trials:  # matters only then
         made_from["skip_missing_trials"] = True
     if faces is not None:
-        made_from["frames"] = frames.fingerprint(faces.listing)
+        made_from["frames"] = frame_files.fingerprint(faces.listing)
     if keep_current(prepared_folder, made_from, hold):
         logger.info(f"{prepared_folder} is up to date")
         return

@@ -7,8 +7,7 @@ number: the same speaker in a song and in an interview are two.
 
 import re
 
-from ssrl_brain.data.audio_files import split_suffix
-from ssrl_brain.data.preparation import Entry
+from ssrl_brain.data.prepare.grammar import entries_of, last_parts
 
 GRAMMAR = re.compile(r"(?:.*/)?((id\d+)/([A-Za-z_]+-\d+)-\d+)", re.IGNORECASE)
 MISMATCH = "path is not id<digits>/<genre>-<session>-<utterance> and a suffix"
@@ -31,13 +30,7 @@ def entries(paths):
     >>> entries(["data/id00010/live_broadcast-02-003.flac", "x.wav"])[0][1:]
     ('id00010/live_broadcast-02-003', 'id00010/live_broadcast-02', 'id00010')
     """
-    found = []
-    for path in paths:
-        match = GRAMMAR.fullmatch(split_suffix(path)[0])
-        if match:
-            id, speaker, session = match.groups()
-            found.append(Entry(path, id, f"{speaker}/{session}", speaker))
-    return found
+    return entries_of(paths, GRAMMAR)
 
 
 def utterance_id(name):
@@ -48,4 +41,4 @@ def utterance_id(name):
     >>> utterance_id("data/id00010/singing-01-002.flac")
     'id00010/singing-01-002'
     """
-    return "/".join(split_suffix(name)[0].split("/")[-2:])
+    return last_parts(name, 2)

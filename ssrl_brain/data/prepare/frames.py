@@ -2,14 +2,14 @@
 
 import functools
 
-from ssrl_brain.data.frames import (
-    COLUMNS,
+from ssrl_brain.data.frame_files import (
     VIDEO_SUFFIXES,
-    check_source,
     frames_of,
     list_frames,
     suffix_of,
 )
+from ssrl_brain.data.frame_readers import check_source
+from ssrl_brain.data.frames import COLUMNS
 from ssrl_brain.data.preparation import parallel_map, write_table
 
 

@@ -7,8 +7,7 @@ be prepared as they are.
 
 import re
 
-from ssrl_brain.data.audio_files import split_suffix
-from ssrl_brain.data.preparation import Entry
+from ssrl_brain.data.prepare.grammar import entries_of, last_parts
 
 GRAMMAR = re.compile(r"(?:.*/)?((id\d+)/([^/]+)/[^/]+)", re.IGNORECASE)
 MISMATCH = "path is not id<digits>/<session>/<utterance> and a suffix"
@@ -31,13 +30,7 @@ def entries(paths):
     >>> entries(["dev/aac/id00012/21Uxsk56VDQ/00001.wav", "readme.wav"])[0][1:]
     ('id00012/21Uxsk56VDQ/00001', 'id00012/21Uxsk56VDQ', 'id00012')
     """
-    found = []
-    for path in paths:
-        match = GRAMMAR.fullmatch(split_suffix(path)[0])
-        if match:
-            id, speaker, session = match.groups()
-            found.append(Entry(path, id, f"{speaker}/{session}", speaker))
-    return found
+    return entries_of(paths, GRAMMAR)
 
 
 def utterance_id(name):
@@ -48,4 +41,4 @@ def utterance_id(name):
     >>> utterance_id("wav/id10270/x6uYqmx31kE/00001.wav")
     'id10270/x6uYqmx31kE/00001'
     """
-    return "/".join(split_suffix(name)[0].split("/")[-3:])
+    return last_parts(name, 3)

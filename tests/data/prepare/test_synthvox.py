@@ -6,8 +6,6 @@ import itertools
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ssrl_brain.data.prepare import espeak, synthvox
 
@@ -138,42 +136,6 @@ def test_trials_of_the_corpus(trials):
         assert session_of(enrol) != session_of(test)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    sexes=st.lists(st.sampled_from("fm"), min_size=2, max_size=5),
-    sessions=st.integers(2, 3),
-    utterances=st.integers(1, 3),
-    num_trials=st.integers(2, 40),
-    seed=st.integers(0, 9),
-)
-def test_trial_rules(sexes, sessions, utterances, num_trials, seed):
-    sex = {f"id{number}": sex for number, sex in enumerate(sexes)}
-    files = [
-        f"{speaker}/{session}/{utterance}"
-        for speaker in sex
-        for session in range(sessions)
-        for utterance in range(utterances)
-    ]
-    rng = np.random.default_rng(seed)
-    lines = synthvox.draw_trials(rng, files, sex, num_trials)
-    trials = [line.split(" ") for line in lines]
-    positives = [trial for trial in trials if trial[0] == "1"]
-    negatives = [trial for trial in trials if trial[0] == "0"]
-    assert 0 < len(positives) == len(negatives) <= num_trials // 2
-    assert len({frozenset(trial[1:]) for trial in trials}) == len(trials)
-    for _, enrol, test in positives:
-        assert speaker_of(enrol) == speaker_of(test)
-        assert session_of(enrol) != session_of(test)
-    pairs = [(speaker_of(e), speaker_of(t)) for _, e, t in negatives]
-    assert all(one != two for one, two in pairs)
-    same = sum(sex[one] == sex[two] for one, two in pairs)
-    available = (
-        sum(sex[one] == sex[two] for one, two in itertools.combinations(sex, 2))
-        * (sessions * utterances) ** 2
-    )
-    assert same >= min((len(negatives) + 1) // 2, available)
-
-
 def test_second_call_does_nothing(corpus, capsys):
     before = {path: path.stat().st_mtime_ns for path in corpus.rglob("*")}
     synthvox.make_corpus(corpus, **TINY)
@@ -264,23 +226,3 @@ def test_faces_come_with_the_voices_to_train_on(corpus, tmp_path):
         wave = folder / "voxceleb/wav" / place.relative_to(frames)
         seconds = soundfile.info(f"{wave}.wav").duration
         assert len(list(place.glob("*.jpg"))) == int(seconds)
-
-
-def test_a_face_is_known_by_its_traits_and_never_twice_the_same():
-    from ssrl_brain.data.prepare import drawn_faces
-
-    def frames(seed, number=2):
-        rng = np.random.default_rng(seed)
-        face, session = (
-            drawn_faces.draw_face(rng),
-            drawn_faces.draw_session(rng),
-        )
-        return [
-            np.asarray(drawn_faces.draw_frame(rng, face, session))
-            for _ in range(number)
-        ]
-
-    one, other = frames(0)
-    assert one.shape == (112, 96, 3) and not np.array_equal(one, other)
-    assert np.array_equal(frames(0)[1], other)
-    assert not np.array_equal(frames(1)[0], one)
