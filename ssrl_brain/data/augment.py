@@ -98,6 +98,10 @@ class NoiseReverb:
         """Bank of room impulse responses."""
         return open_bank(self.rir_folder)
 
+    def open(self):
+        """Opens the banks and tells what they lack: once, before any worker."""
+        return self.choices
+
     @functools.cached_property
     def choices(self):
         """What can be drawn from the banks that there are."""

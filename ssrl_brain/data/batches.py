@@ -83,6 +83,9 @@ def make_loader(dataset, batch_size, seed, **options):
     SaveableDataLoader
         Its ``batch_sampler`` is an ``EpochBatchSampler``.
     """
+    for view in dataset.views:
+        if hasattr(view.augment, "open"):
+            view.augment.open()
     sampler = EpochBatchSampler(
         len(dataset), batch_size, seed, rank(), num_ranks()
     )
