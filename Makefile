@@ -1,5 +1,5 @@
 # make demo   makes a small corpus, trains, verifies and exports, ends in a table
-# make demo-av  the same with faces: audio-visual DLG-LC beside that of speech
+# make demo-av  with faces: audio-visual DLG-LC beside that of speech
 # make test   runs the linter and all tests
 # make lint   only the linter
 # make soak   kills runs at random moments and compares: about a quarter hour

@@ -81,7 +81,7 @@ def embed_frames(
     )
     sums = None
     for rows, images in bar:
-        vectors = encode(images.to(device)).double().cpu()
+        vectors = encode(images.to(device)).cpu().double()
         if sums is None:
             sums = torch.zeros(len(frames), vectors.shape[1]).double()
         sums.index_add_(0, rows, vectors)

@@ -37,6 +37,11 @@ class Run:
         return sum(record.get("seconds") or 0 for record in self.history)
 
     @property
+    def reads_speakers(self):
+        """Whether it learnt from true speakers, as a ceiling does."""
+        return "label_fraction" in self.settings
+
+    @property
     def label_folder(self):
         """Pseudo labels made by or after this stage, or None."""
         for name in ("clusters", "labels"):

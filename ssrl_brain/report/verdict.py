@@ -20,11 +20,14 @@ def verdict(chain):
     """
     count, _ = warnings(chain)
     sentences = [state(chain.runs), errors(chain.runs)]
-    last = next((r for r in reversed(chain.runs) if r.label_folder), None)
+    runs = reversed(without_speakers(chain.runs))
+    last = next((run for run in runs if run.label_folder), None)
     if last is not None:
         sentences.append(suggested(chain.runs))
         sentences.append(clustering(last))
-    if count:
+    if count == 1:
+        sentences.append("There is a warning, read it first.")
+    elif count:
         sentences.append(f"There are {count} warnings, read them first.")
     return joined(
         tag("p", " ".join(filter(None, sentences)), class_="verdict"),
@@ -48,6 +51,11 @@ def state(runs):
     return f"All {len(runs)} stages are finished."
 
 
+def without_speakers(runs):
+    """Those that never saw a true speaker; all, if all of them did."""
+    return [run for run in runs if not run.reads_speakers] or runs
+
+
 def errors(runs):
     """How error rates moved, by trial list, or else by the proxy."""
     lists = dict.fromkeys(name for run in runs for name in run.verified)
@@ -61,8 +69,18 @@ def errors(runs):
 
 
 def error_sentence(name, runs):
-    """From the first stage to the last, and whether that is certain."""
-    scored = [run for run in runs if name in run.verified]
+    """From the first stage to the last, and whether that is certain.
+
+    What learnt from true speakers is told apart: no outcome, but a measure.
+    """
+    every = [run for run in runs if name in run.verified]
+    scored = without_speakers(every)
+    told = [
+        f"{run.verified[name]['eer']:.3g} % ({run.name})"
+        for run in every
+        if run not in scored
+    ]
+    taught = f" Learnt from true speakers: {', '.join(told)}." if told else ""
     rates = [run.verified[name]["eer"] for run in scored]
     ranges = [
         run.verified[name].get("intervals", {}).get("eer") for run in scored
@@ -71,13 +89,13 @@ def error_sentence(name, runs):
     if ranges[-1]:
         last += f"; 95 %: {ranges[-1][0]:.3g} to {ranges[-1][1]:.3g}"
     if len(scored) == 1:
-        return f"On {name}, the equal error rate is {last})."
+        return f"On {name}, the equal error rate is {last}).{taught}"
     first = f"{with_interval(rates[0], ranges[0])} % ({scored[0].name})"
     moved = "fell" if rates[-1] < rates[0] else "did not fall: it went"
     text = f"On {name}, the equal error rate {moved} from {first} to {last})"
     if ranges[0] and ranges[-1] and ranges[-1][1] >= ranges[0][0]:
         text += ", by no more than other test speakers might change it"
-    return text + "."
+    return f"{text}.{taught}"
 
 
 def proxy_sentence(run):
@@ -120,8 +138,9 @@ def clustering(run):
         "clusters."
     )
     if "nmi" in run.row:
+        seen = "learnt from" if run.reads_speakers else "never saw"
         return text + (
-            f" By true speakers, which training never saw: NMI "
+            f" By true speakers, which training {seen}: NMI "
             f"{run.row['nmi']:.3f}, purity {run.row['purity']:.3g} %."
         )
     return text + " Whether they are speakers, only listening tells."

@@ -118,6 +118,27 @@ def test_with_lists_the_verdict_gives_the_error_and_its_doubt(tmp_path):
     assert "other test speakers" in text
 
 
+def test_a_ceiling_is_not_the_outcome(tmp_path):
+    """Nor are the clusters of what learnt from true speakers."""
+    rates = {"first": 20.0, "last": 10.0, "ceiling": 4.0}
+    for name, rate in rates.items():
+        run = make_run(tmp_path / "out" / name, history_of("dino", 2))
+        add_labels(run)
+        metrics = {"eer": rate, "intervals": {"eer": [rate - 1, rate + 1]}}
+        write_json(run / "verify/metrics.json", {"trials": metrics})
+    with (run / "hyperparams.yaml").open("a") as file:
+        file.write("label_fraction: 1.0\n")
+    rows = [{"name": x, "nmi": y / 20, "purity": 5} for x, y in rates.items()]
+    write_json(tmp_path / "out/metrics.json", {"stages": rows})
+    text = verdict(read_chain(tmp_path / "out"))
+    assert "fell from 20 % (first) to 10 % (last; 95 %: 9 to 11)." in text
+    assert "Learnt from true speakers: 4 % (ceiling)." in text
+    assert "training never saw: NMI 0.500" in text
+    alone = verdict(read_chain(run))
+    assert "the equal error rate is 4 % (ceiling; 95 %: 3 to 5)." in alone
+    assert "Learnt from" not in alone
+
+
 def test_a_map_parts_what_is_apart():
     generator = np.random.default_rng(0)
     embeddings = np.eye(8)[[0, 3]].repeat(30, axis=0)
