@@ -5,7 +5,6 @@ Nothing here writes to the folder that holds the audio.
 
 import hashlib
 import os
-import stat
 from typing import NamedTuple
 
 from ssrl_brain.data.audio_readers import (
@@ -14,6 +13,7 @@ from ssrl_brain.data.audio_readers import (
     SUFFIXES,
     has_ffmpeg,
 )
+from ssrl_brain.data.tree import walk
 
 ALL_SUFFIXES = SUFFIXES | FFMPEG_SUFFIXES
 
@@ -68,26 +68,14 @@ def list_audio(folder, key="data_folder"):
         )
     files, unreadable, excluded = {}, [], []
     readable = ALL_SUFFIXES if has_ffmpeg() else SUFFIXES
-    seen, to_visit = set(), [("", os.fspath(folder))]
-    while to_visit:
-        prefix, current = to_visit.pop()
-        status = os.stat(current)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a known folder
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        try:
-            with os.scandir(current) as items:
-                items = sorted(items, key=lambda item: item.name, reverse=True)
-        except OSError as error:  # a folder that others keep to themselves
-            if not prefix:
-                raise
-            excluded.append((prefix, f"unreadable: {error.strerror}"))
-            continue
+
+    def refused(prefix, error):
+        excluded.append((prefix, f"unreadable: {error.strerror}"))
+
+    for prefix, items in walk(folder, refused):
         for item in items:
             path = prefix + item.name
             suffix = os.path.splitext(item.name)[1].lower()
-            if item.name.startswith("."):
-                continue
             try:
                 status = item.stat()
             except OSError as error:  # a link to nothing or to itself
@@ -95,11 +83,9 @@ def list_audio(folder, key="data_folder"):
                     reason = f"unreadable: {error.strerror}"
                     excluded.append((path, reason))
                 continue
-            if stat.S_ISDIR(status.st_mode):
-                to_visit.append((path + "/", item.path))
-            elif suffix not in ALL_SUFFIXES:
+            if suffix not in ALL_SUFFIXES:
                 continue
-            elif not is_writable_name(path):
+            if not is_writable_name(path):
                 excluded.append((path, "name cannot be written to a table"))
             elif suffix not in readable:
                 unreadable.append(path)

@@ -8,7 +8,12 @@ import hashlib
 import os
 import re
 
-from ssrl_brain.data.audio_files import is_writable_name
+from speechbrain.utils.logger import get_logger
+
+from ssrl_brain.data.audio_files import is_writable_name, printable
+from ssrl_brain.data.tree import walk
+
+logger = get_logger(__name__)
 
 IMAGE_SUFFIXES = frozenset(".jpg .jpeg .png .bmp .webp".split())
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .avi .mkv .webm".split())
@@ -50,28 +55,22 @@ def list_frames(folder):
             f"frames_folder {folder} does not exist: give "
             "--frames_folder=/path/to/folders/of/images"
         )
-    found, seen, to_visit = {}, set(), [("", os.fspath(folder))]
-    while to_visit:
-        prefix, current = to_visit.pop()
-        status = os.stat(current)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a known folder
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        images = []
-        with os.scandir(current) as items:
-            for item in items:
-                name = item.name
-                if name.startswith(".") or not is_writable_name(name):
-                    continue
-                suffix = suffix_of(name)
-                if suffix in IMAGE_SUFFIXES:
-                    images.append(name)
-                elif suffix in VIDEO_SUFFIXES:
-                    found[prefix + name] = ""
-                elif item.is_dir():
-                    to_visit.append((f"{prefix}{name}/", item.path))
+    found, told = {}, []
+    for prefix, items in walk(folder, lambda *refused: told.append(refused)):
+        names = [x.name for x in items if is_writable_name(prefix + x.name)]
+        images = [x for x in names if suffix_of(x) in IMAGE_SUFFIXES]
+        videos = [x for x in names if suffix_of(x) in VIDEO_SUFFIXES]
+        found |= {prefix + name: "" for name in videos}
         if images and prefix:
             found[prefix[:-1]] = "/".join(sorted(images, key=natural))
+    if told:
+        logger.warning(
+            "%d folders below frames_folder %s cannot be read, the first %s: %s",
+            len(told),
+            folder,
+            printable(told[0][0]),
+            told[0][1].strerror,
+        )
     return {path: found[path] for path in sorted(found)}
 
 

@@ -42,6 +42,37 @@ def test_links_are_followed_once(tmp_path):
     assert list_frames(tmp_path / "faces") == {"a/b": "1.jpg"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_of_two_ways_to_a_folder_the_first_by_name_is_taken(tmp_path):
+    picture(tmp_path / "elsewhere/1.jpg")
+    (tmp_path / "faces").mkdir()
+    for name in ("c", "a", "b"):
+        os.symlink(tmp_path / "elsewhere", tmp_path / "faces" / name)
+    os.symlink(tmp_path / "faces/itself", tmp_path / "faces/itself")
+    assert list_frames(tmp_path / "faces") == {"a": "1.jpg"}
+
+
+def test_a_folder_may_be_called_like_a_video(tmp_path):
+    picture(tmp_path / "a/00001.mp4/1.jpg")
+    assert list_frames(tmp_path) == {"a/00001.mp4": "1.jpg"}
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch, caplog):
+    picture(tmp_path / "a/1.jpg")
+    picture(tmp_path / "locked/1.jpg")
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert list_frames(tmp_path) == {"a": "1.jpg"}
+    assert "1 folders below frames_folder" in caplog.text
+    assert "the first locked/: Permission denied" in caplog.text
+
+
 def test_no_frame_is_opened_or_measured(tmp_path, monkeypatch):
     for number in range(30):
         picture(tmp_path / f"a/{number}.jpg")
