@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """A trial list of speakers that are held out of training.
 
-    python recipes/VoxCeleb/ssrl/prepare/voxceleb.py --data_folder=/data/vox \\
-        --trial_lists=veri_test.txt --prepared_folder=results/all
-    python benchmarks/held_out_trials.py --prepared_folder=results/all \\
-        --output=dev.txt --num_speakers=40
+    python train.py hparams/contrastive.yaml --number_of_epochs=0 \\
+        --data_folder=/data/vox --trial_lists=veri_test.txt \\
+        --prepared_folder=results/all --output_folder=results/untrained
+    python ../../../benchmarks/held_out_trials.py \\
+        --prepared_folder=results/all --output=dev.txt --num_speakers=40
+
+The first command, of which only the tables are needed, and the second are run
+in `recipes/VoxCeleb/ssrl`.
 
 Choose on such a list, and look at the test speakers once. Every later command
 gets both, ``--trial_lists=dev.txt,veri_test.txt``: the speakers of every list

@@ -12,6 +12,7 @@ import torch
 from ruamel.yaml.error import YAMLError
 
 from ssrl_brain.system.distributed import end_all_ranks
+from ssrl_brain.system.workers import MORE_FILES
 
 
 @contextlib.contextmanager
@@ -64,10 +65,7 @@ def mendable(error):
     >>> mendable(TypeError("a"))
     """
     if has_too_many_files(error):
-        return (
-            "error: too many open files: raise their number with `ulimit -n "
-            "4096`, or lower --num_workers"
-        )
+        return f"error: too many open files: {MORE_FILES}"
     if is_dead_worker(error) and not is_out_of_memory(error):
         return (
             f"error: a process that reads audio has died ({died_of(error)})"
@@ -150,7 +148,7 @@ def died_of(error):
     'X'
     """
     found = re.search(r"killed by signal: ([^.]+)\.", str(error))
-    return found[1] if found else "killed, or out of memory"
+    return found[1] if found else "out of memory, if nothing above says why"
 
 
 def one_line(error):

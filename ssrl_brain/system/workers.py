@@ -1,5 +1,6 @@
 """How reading processes hand batches over: by shared memory or by a pipe."""
 
+import errno
 import multiprocessing.queues
 import os
 import sys
@@ -8,6 +9,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 SPARE = 4  # files that sharing one tensor may need at once
+MORE_FILES = "raise their number with `ulimit -n 4096`, or lower --num_workers"
 
 
 class ByPipe:
@@ -77,6 +79,8 @@ def _die(error, _):
 
     The loader would wait for that one; a dead process it notices.
     """
-    print(f"a batch cannot be handed over: {error}", file=sys.stderr)
+    too_many = getattr(error, "errno", None) == errno.EMFILE
+    remedy = f": {MORE_FILES}" if too_many else ""
+    print(f"a batch cannot be handed over: {error}{remedy}", file=sys.stderr)
     sys.stderr.flush()
     os._exit(1)

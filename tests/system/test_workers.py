@@ -120,6 +120,7 @@ def test_what_cannot_be_handed_over_is_no_reason_to_wait():
     result = run("test_workers.read_stubborn()")
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert "cannot be handed over: [Errno 24]" in result.stderr
+    assert "ulimit -n" in result.stderr
     assert "error: a process that reads audio has died" in result.stderr
 
 
