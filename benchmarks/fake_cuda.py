@@ -92,6 +92,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 from torch.utils.flop_counter import flop_registry  # noqa: E402
 
+import ssrl_brain  # noqa: E402
 from ssrl_brain.clustering.kmeans import Clusters, kmeans  # noqa: E402
 from ssrl_brain.commands import command_line  # noqa: E402
 from ssrl_brain.data.augment import Rows  # noqa: E402
@@ -99,6 +100,15 @@ from ssrl_brain.data.batches import CropBatch, ViewBatch  # noqa: E402
 from ssrl_brain.data.transfer import tensors  # noqa: E402
 from ssrl_brain.data.utterances import Utterances  # noqa: E402
 from ssrl_brain.handover.label_folder import write_pseudo_labels  # noqa: E402
+
+
+def root_of(package):
+    """Where the files of an imported package lie, with a ``/`` at its end."""
+    return f"{Path(package.__file__).parent}/"
+
+
+OURS = root_of(ssrl_brain)  # a clone may lie in a folder of the same name
+THEIRS = {"speechbrain": root_of(sb), "torch": root_of(torch)}
 
 # ------------------------------ the fake device -----------------------------
 
@@ -184,13 +194,12 @@ def place():
     while frame is not None:
         name = frame.f_code.co_filename
         here = f"{frame.f_code.co_name}"
-        if "/ssrl_brain/" in name:
-            file = name.rpartition("/ssrl_brain/")[2]
+        if name.startswith(OURS):
+            file = name[len(OURS) :]
             return f"{file} {here}" + (f" <- {theirs}" if theirs else "")
-        for package in ("speechbrain", "torch"):
-            if f"/{package}/" in name and "/torch/_" not in name:
-                file = name.rpartition(f"/{package}/")[2]
-                theirs = f"{package}/{file} {here}"
+        for package, root in THEIRS.items():
+            if name.startswith(root) and "/torch/_" not in name:
+                theirs = f"{package}/{name[len(root) :]} {here}"
         frame = frame.f_back
     return theirs or "autograd"
 
