@@ -159,12 +159,13 @@ def add(listing, readable, path, size_and_time, place=None):
     """Adds a file called like audio to where it belongs."""
     if not is_writable_name(place or path):
         listing.excluded.append((path, "name cannot be written to a table"))
-    elif suffix_of(path) not in readable:
-        listing.unreadable.append(path)
-    else:
+        return
+    if place:
+        listing.places[path] = place
+    if suffix_of(path) in readable:
         listing.files[path] = size_and_time
-        if place:
-            listing.places[path] = place
+    else:
+        listing.unreadable.append(path)
 
 
 def stamp(status):
