@@ -10,7 +10,6 @@ import random
 import tarfile
 
 import pytest
-import sounds
 from conftest import state_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
