@@ -120,13 +120,13 @@ def shown(path):
     >>> shown("x/a.tar/@512+8/b/c.wav"), shown("b/c.wav")
     ('x/a.tar/b/c.wav', 'b/c.wav')
     """
-    found = PLACE.fullmatch(path)
+    found = PLACE.fullmatch(os.fspath(path))
     return f"{found[1]}/{found[4]}" if found else path
 
 
 def size_and_time(path):
     """Size in bytes and time of change in ns of a file or of a member."""
-    found = PLACE.fullmatch(path)
+    found = PLACE.fullmatch(os.fspath(path))
     status = os.stat(found[1] if found else path)
     return int(found[3]) if found else status.st_size, status.st_mtime_ns
 
@@ -163,7 +163,7 @@ def open_member(path):
     b'sound'
     >>> open_member("b/c.wav")
     """
-    found = PLACE.fullmatch(path)
+    found = PLACE.fullmatch(os.fspath(path))
     if found is None:
         return None
     tar, offset, size = _tar(found[1]), int(found[2]), int(found[3])
