@@ -22,6 +22,7 @@ import tarfile
 from ssrl_brain.data.audio_readers import AudioError
 
 PLACE = re.compile(r"(.*?\.tar)/@(\d+)\+(\d+)/(.+)", re.IGNORECASE | re.DOTALL)
+NUMBERS = re.compile(r"(^|\.tar/)@\d+\+\d+/", re.IGNORECASE)
 BLOCK = 512  # of a tar: its headers are one long
 WHOLE_BYTES = 1 << 20  # members up to this size are read at once
 BUFFER_BYTES = 1 << 16  # of larger ones
@@ -117,11 +118,10 @@ def shown(path):
 
     Example
     -------
-    >>> shown("x/a.tar/@512+8/b/c.wav"), shown("b/c.wav")
-    ('x/a.tar/b/c.wav', 'b/c.wav')
+    >>> shown("x/a.tar/@512+8/b/c.wav"), shown("@512+8/c.wav"), shown("b/c.wav")
+    ('x/a.tar/b/c.wav', 'c.wav', 'b/c.wav')
     """
-    found = PLACE.fullmatch(os.fspath(path))
-    return f"{found[1]}/{found[4]}" if found else path
+    return NUMBERS.sub(r"\1", path, count=1)
 
 
 def size_and_time(path):
