@@ -13,13 +13,18 @@ a busy machine counts less, and files and shards take turns.
 `data_path_excerpt`: milliseconds for 3 s from the middle of such an utterance,
 of a file, and of a member of a tar that is read at once (what this package
 does), by a file object over a part of the tar (the same, for members above 1
-MB), or from the tar mapped into memory. `data_path_listing`: seconds for a
+MB), or from the tar mapped into memory. `data_path_disk`: bytes that the disk is
+asked for, per byte of the utterances, when none is in the page cache and a
+quarter of them are read whole in an order of chance, from shards also as if the
+system read ahead (null where temporary files are not on a disk).
+`data_path_listing`: seconds for a
 million members of tars, whose headers are read, and known of before.
 """
 
 import argparse
 import io
 import mmap
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -139,6 +144,46 @@ def excerpt_milliseconds(folder, tables, rounds):
     }
 
 
+def asked_of_disk(paths):
+    """Bytes that a disk is asked for, per byte that is wanted."""
+    shards.close_tars()
+    for path in paths:
+        place = shards.PLACE.fullmatch(path)
+        with open(place[1] if place else path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    order = np.random.default_rng(0).permutation(len(paths))
+    chosen = [paths[number] for number in order[: len(paths) // 4]]
+    before = bytes_from_disk()
+    for path in chosen:
+        with shards.open_member(path) or open(path, "rb") as file:
+            file.read()
+    wanted = sum(shards.size_and_time(path)[0] for path in chosen)
+    return round((bytes_from_disk() - before) / wanted, 2) or None
+
+
+def disk_figures(folder, tables):
+    """Of files, of shards, and of shards if the system read ahead."""
+    advise = shards.read_at_random
+    found = {}
+    for name, table, advice in (
+        ("files", tables["files"], advise),
+        ("shards", tables["shards"], advise),
+        ("shards_reading_ahead", tables["shards"], lambda descriptor: None),
+    ):
+        shards.read_at_random = advice
+        paths = [f"{folder}/{path}" for path in table.paths]
+        found[f"disk_bytes_per_byte_{name}"] = asked_of_disk(paths)
+    shards.read_at_random = advise
+    return found
+
+
+def bytes_from_disk():
+    """What this process has had read so far."""
+    with open("/proc/self/io") as file:
+        return int(dict(line.split(": ") for line in file)["read_bytes"])
+
+
 def listing_seconds(folder, num_members):
     """For a million members: headers that are read, and known ones."""
     folder.mkdir()
@@ -190,6 +235,8 @@ def main():
             report("data_path", format=suffix, **figures)
             figures = excerpt_milliseconds(folder, tables, 3 * options.batches)
             report("data_path_excerpt", format=suffix, **figures)
+            figures = disk_figures(folder, tables)
+            report("data_path_disk", format=suffix, **figures)
         figures = listing_seconds(folder / "listing", options.members)
         report("data_path_listing", **figures)
 

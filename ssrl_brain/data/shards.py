@@ -25,7 +25,7 @@ PLACE = re.compile(r"(.*?\.tar)/@(\d+)\+(\d+)/(.+)", re.IGNORECASE | re.DOTALL)
 NUMBERS = re.compile(r"(^|\.tar/)@\d+\+\d+/", re.IGNORECASE)
 BLOCK = 512  # of a tar: its headers are one long
 WHOLE_BYTES = 1 << 20  # members up to this size are read at once
-BUFFER_BYTES = 1 << 16  # of larger ones
+BUFFER_BYTES = 1 << 17  # of larger ones, as much as systems read ahead
 CHANGED = "its tar has changed since it was prepared"
 
 
@@ -37,11 +37,21 @@ def max_open_tars():
     return min(512, max(4, limit // 4))
 
 
+def read_at_random(descriptor):
+    """Has the system read no more of a file than it is asked for.
+
+    Left alone it reads ahead, some times as much as an utterance is long.
+    """
+    if hasattr(os, "posix_fadvise"):  # not on macOS
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+
+
 class Tar:
     """An open tar; closed when nobody refers to it any more."""
 
     def __init__(self, path):
         self.file = os.open(path, os.O_RDONLY)
+        read_at_random(self.file)
 
     def __del__(self):
         if hasattr(self, "file"):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ssrl_brain.data.audio_readers import FFMPEG_SUFFIXES, SUFFIXES
 from ssrl_brain.data.preparation import parallel_map
-from ssrl_brain.data.shards import BLOCK, plain
+from ssrl_brain.data.shards import BLOCK, plain, read_at_random
 from ssrl_brain.data.tree import leads_out
 from ssrl_brain.system.files import read_json, write_text
 
@@ -79,6 +79,7 @@ def read_headers(path):
     try:
         # No buffer: network disks have the system read a megabyte a header.
         with open(path, "rb", buffering=0) as file:
+            read_at_random(file.fileno())
             try:
                 scan(file, members, excluded)
             except Exception as error:  # damaged headers raise anything

@@ -257,6 +257,21 @@ def test_a_quarter_of_the_files_that_may_be_open(monkeypatch):
         assert shards.max_open_tars() == wanted
 
 
+def test_nothing_is_read_ahead(tar, monkeypatch):
+    """A system that does reads some times what a network disk is asked for."""
+    advice = []
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda *given: advice.append(given[1:])
+    )
+    list_audio(tar[0].parent)
+    read(tar[1][0])
+    read(tar[1][1])
+    assert advice == 2 * [(0, 0, os.POSIX_FADV_RANDOM)]
+    monkeypatch.delattr(os, "posix_fadvise")
+    shards.close_tars()
+    read(tar[1][0])
+
+
 def test_a_place_is_a_text_as_a_path_is(both):
     place = pickle.loads(pickle.dumps(both["wav"][1]))
     with open_audio(place) as audio:
