@@ -14,9 +14,9 @@ a busy machine counts less, and files and shards take turns.
 of a file, and of a member of a tar that is read at once (what this package
 does), by a file object over a part of the tar (the same, for members above 1
 MB), or from the tar mapped into memory. `data_path_disk`: bytes that the disk is
-asked for, per byte of the utterances, when none is in the page cache and a
-quarter of them are read whole in an order of chance, from shards also as if the
-system read ahead (null where temporary files are not on a disk).
+asked for, per byte of the utterances, when none is in the page cache and half
+of them are read in an order of chance, from shards also as if the system read
+ahead (null where temporary files are not on a disk).
 `data_path_listing`: seconds for a
 million members of tars, whose headers are read, and known of before.
 """
@@ -153,7 +153,7 @@ def asked_of_disk(paths):
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     order = np.random.default_rng(0).permutation(len(paths))
-    chosen = [paths[number] for number in order[: len(paths) // 4]]
+    chosen = [paths[number] for number in order[: len(paths) // 2]]
     before = bytes_from_disk()
     for path in chosen:
         with shards.open_member(path) or open(path, "rb") as file:
@@ -162,18 +162,24 @@ def asked_of_disk(paths):
     return round((bytes_from_disk() - before) / wanted, 2) or None
 
 
-def disk_figures(folder, tables):
-    """Of files, of shards, and of shards if the system read ahead."""
+def disk_figures(folder, num_files=1000):
+    """Of files of 8 s, of shards, and of shards if the system read ahead."""
+    loose, packed = folder / "loose", folder / "packed"
+    loose.mkdir(parents=True)
+    for number in range(num_files):
+        (loose / f"{number}.wav").write_bytes(os.urandom(2 * SECONDS * RATE))
+    shard_tree(loose, packed, 100)
     advise = shards.read_at_random
     found = {}
-    for name, table, advice in (
-        ("files", tables["files"], advise),
-        ("shards", tables["shards"], advise),
-        ("shards_reading_ahead", tables["shards"], lambda descriptor: None),
+    for name, place, advice in (
+        ("files", loose, advise),
+        ("shards", packed, advise),
+        ("shards_reading_ahead", packed, lambda descriptor: None),
     ):
         shards.read_at_random = advice
-        paths = [f"{folder}/{path}" for path in table.paths]
-        found[f"disk_bytes_per_byte_{name}"] = asked_of_disk(paths)
+        listing = list_audio(place)
+        paths = [f"{place}/{listing.place(path)}" for path in listing.files]
+        found[f"bytes_per_byte_{name}"] = asked_of_disk(paths)
     shards.read_at_random = advise
     return found
 
@@ -235,8 +241,7 @@ def main():
             report("data_path", format=suffix, **figures)
             figures = excerpt_milliseconds(folder, tables, 3 * options.batches)
             report("data_path_excerpt", format=suffix, **figures)
-            figures = disk_figures(folder, tables)
-            report("data_path_disk", format=suffix, **figures)
+        report("data_path_disk", **disk_figures(folder / "disk"))
         figures = listing_seconds(folder / "listing", options.members)
         report("data_path_listing", **figures)
 
