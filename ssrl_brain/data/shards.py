@@ -40,7 +40,7 @@ def max_open_tars():
 def read_at_random(descriptor):
     """Has the system read no more of a file than it is asked for.
 
-    Left alone it reads ahead, some times as much as an utterance is long.
+    Left alone it reads ahead, a third more where members are read at random.
     """
     if hasattr(os, "posix_fadvise"):  # not on macOS
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
