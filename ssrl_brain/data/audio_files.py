@@ -5,6 +5,7 @@ Nothing here writes to the folder that holds the audio.
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from typing import NamedTuple
 
@@ -119,7 +120,7 @@ def list_loose(folder, listing, readable):
                     reason = f"unreadable: {error.strerror}"
                     excluded.append((path, reason))
                 continue
-            if is_tar(path):
+            if is_tar(path) and stat.S_ISREG(status.st_mode):
                 tars[path] = stamp(status)
             elif suffix_of(path) in ALL_SUFFIXES:
                 add(listing, readable, path, stamp(status))

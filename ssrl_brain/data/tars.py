@@ -16,6 +16,7 @@ COMPRESSED = (
     ".tar.gz .tgz .tar.bz2 .tbz .tbz2 .tar.xz .txz .tar.zst .tar.lz4".split()
 )
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x04\x22M")
+PADDING = 1 << 20  # no tar has as many zeros at its end
 UNPACK = "compressed tar, to be decompressed first"
 
 
@@ -109,9 +110,12 @@ def scan(file, members, excluded):
             if name in members:
                 excluded.append([name, "name twice in a tar: the last counts"])
             members[name] = (info.offset_data, info.size)
+        # tarfile stops at what is no header, and is silent.
         file.seek(tar.offset)
-        if file.read(BLOCK).strip(b"\0"):  # where tarfile stops, and is silent
+        if file.read(BLOCK).strip(b"\0"):
             raise tarfile.ReadError("damaged")
+        if file.read(PADDING).strip(b"\0"):
+            excluded.append(["", "several tars in one: the first is used"])
 
 
 def is_audio(name):

@@ -264,6 +264,27 @@ def test_no_damage_stops_the_listing(tmp_path_factory, seed, format):
     fingerprint(listing)
 
 
+def test_several_tars_in_one_are_told(tmp_path):
+    """Where tar itself stops at the first and says nothing."""
+    for name in "ab":
+        pack(tmp_path / f"{name}.tar", [(f"{name}.wav", b"1")])
+    with open(tmp_path / "a.tar", "ab") as file:
+        file.write((tmp_path / "b.tar").read_bytes())
+    (tmp_path / "b.tar").unlink()
+    listing = list_audio(tmp_path)
+    assert list(listing.files) == ["a.wav"]
+    assert listing.excluded == [
+        ("a.tar", "several tars in one: the first is used")
+    ]
+
+
+def test_a_pipe_named_as_a_tar_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.tar")
+    (tmp_path / "1.wav").write_bytes(b"1")
+    listing = list_audio(tmp_path)
+    assert list(listing.files) == ["1.wav"] and not listing.excluded
+
+
 def test_tars_that_may_not_be_read_or_lead_nowhere(tmp_path, monkeypatch):
     (tmp_path / "gone.tar").symlink_to("nowhere.tar")
     listing = list_audio(tmp_path)
