@@ -74,6 +74,7 @@ setup(
             "ruff",
             "POT",
             "espeakng-loader",
+            "webdataset",
             "setuptools>=70.1",  # builds the wheel that a test installs
             FFMPEG,
         ],

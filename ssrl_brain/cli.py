@@ -20,6 +20,7 @@ VERBS = {
     "report": "commands.report",
     "publish": "commands.publish",
     "convert": "commands.convert",
+    "shard": "commands.shard",
     "chains": "chains.listing",
 }
 

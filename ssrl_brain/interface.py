@@ -1,6 +1,7 @@
 """What notebooks and scripts call: embed, cluster, verify, train."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from ssrl_brain.commands.yaml_files import find
 from ssrl_brain.data.audio_check import check_audio
 from ssrl_brain.data.audio_files import list_audio, split_suffix
 from ssrl_brain.data.preparation import parallel_map
+from ssrl_brain.data.shards import shown
+from ssrl_brain.data.tars import is_tar
 from ssrl_brain.data.trials import iterate_trials
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.metrics import score_trials
@@ -47,7 +50,7 @@ def embed(
     Arguments
     ---------
     files : path or sequence of paths
-        A folder of audio, one file, or a list of files.
+        A folder of audio, also in tars, one file or tar, or a list of files.
     encoder_folder : path
         Export of any stage, or a speaker model of SpeechBrain.
     device : str
@@ -100,7 +103,7 @@ def embed(
         progress="embedding" if progress else None,
     ).numpy()
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Embeddings(kept, vectors / lengths)
+    return Embeddings([shown(path) for path in kept], vectors / lengths)
 
 
 class _Check:
@@ -116,9 +119,9 @@ class _Check:
 def _paths(files):
     """Paths of a folder, a file or a list."""
     if isinstance(files, (str, os.PathLike)):
-        if os.path.isdir(files):
-            names = list_audio(files, "files").files
-            return [os.path.join(files, name) for name in names]
+        if os.path.isdir(files) or is_tar(os.fspath(files)):
+            found = list_audio(files, "files")
+            return [os.path.join(files, found.place(x)) for x in found.files]
         files = [files]
     return [os.fspath(path) for path in files]
 
@@ -185,7 +188,7 @@ def verify(
         for one speaker, 0 for two.
     encoder_folder : path
     data_folder : path
-        Where the named files are.
+        Where the named files are, loose or in tars.
     device : str
     num_workers : int
     progress : bool
@@ -205,7 +208,7 @@ def verify(
         trials = [fields[1:] for fields in iterate_trials(trials)]
     labels = np.array([int(label) for label, _, _ in trials])
     names = list(dict.fromkeys(n for trial in trials for n in trial[1:]))
-    paths = [_file(Path(data_folder), name) for name in names]
+    paths = _find(data_folder, names)
     found = embed(
         paths,
         encoder_folder,
@@ -214,15 +217,38 @@ def verify(
         progress=progress,
     )
     if len(found.paths) < len(set(paths)):
-        missing = next(p for p in paths if p not in set(found.paths))
+        missing = next(p for p in paths if shown(p) not in set(found.paths))
         raise ValueError(f"{missing} cannot be used: see the warning above")
     row = {path: number for number, path in enumerate(found.paths)}
-    rows = {n: row[p] for n, p in zip(names, paths, strict=True)}
+    rows = {n: row[shown(p)] for n, p in zip(names, paths, strict=True)}
     enrol, test = (np.array([rows[t[side]] for t in trials]) for side in (1, 2))
     scores = score_trials(found.vectors, enrol, test)
     figures = evaluate(scores, labels)
     figures.pop("intervals")
     return {"scores": np.asarray(scores), **figures}
+
+
+def _find(folder, names):
+    """Paths of what a list names, of what is in tars the places."""
+    try:
+        return [_file(Path(folder), name) for name in names]
+    except FileNotFoundError:
+        listing = list_audio(folder)
+        if not listing.places:
+            raise
+    stems = Counter(split_suffix(path)[0] for path in listing.files)
+    places = {}
+    for path in listing.files:
+        places[path] = listing.place(path)
+        if stems[stem := split_suffix(path)[0]] == 1:
+            places.setdefault(stem, listing.place(path))
+    missing = next((name for name in names if name not in places), None)
+    if missing is not None:
+        raise FileNotFoundError(
+            f"{folder} holds no {missing}, neither in a tar nor beside: check "
+            "data_folder"
+        )
+    return [os.path.join(folder, places[name]) for name in names]
 
 
 def _file(folder, name):

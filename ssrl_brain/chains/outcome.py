@@ -9,6 +9,7 @@ import io
 
 import numpy as np
 
+from ssrl_brain.data.shards import shown
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.pseudo_trials import threshold_of_clusters
 from ssrl_brain.handover.label_folder import read_embeddings, read_pseudo_labels
@@ -99,7 +100,7 @@ def cluster_table(table, labels):
     writer.writerow(["file", "cluster", "distance"])
     writer.writerows(
         (
-            table.paths[int(row)],
+            shown(table.paths[int(row)]),
             int(labels.labels[row]),
             f"{labels.distances[row]:.4g}",
         )

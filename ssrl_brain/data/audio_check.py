@@ -1,6 +1,5 @@
 """Whether a file can be trained on, and how long it is."""
 
-import os
 import re
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from ssrl_brain.data.audio_readers import NO_LENGTH, AudioError
 from ssrl_brain.data.decoding import blocks, mono, open_audio
+from ssrl_brain.data.shards import size_and_time
 
 EXCERPT_SECONDS = 0.1
 MAX_LEVEL = 1e6  # of floats; the power of a sample must not overflow
@@ -50,7 +50,7 @@ def check_audio(path, min_seconds=1.0, silence_level=1e-4):
     AudioCheck
     """
     try:
-        if os.path.getsize(path) == 0:
+        if size_and_time(path)[0] == 0:
             return AudioCheck(0, 0, "empty")
         with open_audio(path) as audio:
             check = check_ends if audio.seekable() else check_decoded

@@ -1,10 +1,12 @@
-"""Files of audio below a folder: which there are.
+"""Files of audio below a folder: which there are, loose or in tars.
 
 Nothing here writes to the folder that holds the audio.
 """
 
 import hashlib
 import os
+import stat
+from collections import Counter
 from typing import NamedTuple
 
 from ssrl_brain.data.audio_readers import (
@@ -13,17 +15,28 @@ from ssrl_brain.data.audio_readers import (
     SUFFIXES,
     has_ffmpeg,
 )
+from ssrl_brain.data.shards import close_tars, place_of
+from ssrl_brain.data.tars import contents_of, is_tar
 from ssrl_brain.data.tree import walk
 
 ALL_SUFFIXES = SUFFIXES | FFMPEG_SUFFIXES
 
 
 class Listing(NamedTuple):
-    """Audio files of a folder; paths relative to it, with ``/``, sorted."""
+    """Audio files of a folder; paths relative to it, with ``/``, sorted.
+
+    Those in tars are listed as if they had been unpacked beside their tar.
+    """
 
     files: dict  # path -> (size in bytes, time of change in ns)
     unreadable: list  # paths of formats that the missing extra would read
     excluded: list  # (path, reason): names no table can hold, broken links
+    places: dict  # path -> place, of those in tars, see ``shards``
+    tars: dict  # path -> Contents, see ``tars``
+
+    def place(self, path):
+        """Where a listed file is read, relative to the folder."""
+        return self.places.get(path, path)
 
 
 def split_suffix(path):
@@ -41,7 +54,7 @@ def split_suffix(path):
     return (stem, suffix.lower()) if known else (path, "")
 
 
-def list_audio(folder, key="data_folder"):
+def list_audio(folder, key="data_folder", with_tars=True, known_tars=None):
     """Lists the audio below a folder in an order that never varies.
 
     Hidden files are ignored; links are followed, each folder is visited once.
@@ -49,9 +62,14 @@ def list_audio(folder, key="data_folder"):
     Arguments
     ---------
     folder : str or pathlib.Path
-        Where to look.
+        Where to look; it may be a tar itself.
     key : str
         Name of the option that gave the folder, for the error message.
+    with_tars : bool
+        Whether tars are looked into.
+    known_tars : dict, optional
+        ``Listing.tars`` of an earlier call: of tars that did not change the
+        headers are not read again.
 
     Returns
     -------
@@ -62,12 +80,32 @@ def list_audio(folder, key="data_folder"):
     FileNotFoundError
         If there is no such folder.
     """
-    if not os.path.isdir(folder):
+    listing = Listing({}, [], [], {}, {})
+    readable = ALL_SUFFIXES if has_ffmpeg() else SUFFIXES
+    if with_tars and os.path.isfile(folder) and is_tar(os.fspath(folder)):
+        tars = {"": stamp(os.stat(folder))}
+    elif os.path.isdir(folder):
+        tars = list_loose(folder, listing, readable)
+    else:
         raise FileNotFoundError(
             f"{key} {folder} does not exist: give --{key}=/path/to/audio"
         )
-    files, unreadable, excluded = {}, [], []
-    readable = ALL_SUFFIXES if has_ffmpeg() else SUFFIXES
+    if with_tars:
+        close_tars()  # what they held is about to be forgotten
+        listing.tars.update(contents_of(folder, tars, known_tars))
+        list_members(listing, readable)
+    files = {path: listing.files[path] for path in sorted(listing.files)}
+    return listing._replace(
+        files=files,
+        unreadable=sorted(listing.unreadable),
+        excluded=sorted(listing.excluded),
+    )
+
+
+def list_loose(folder, listing, readable):
+    """Adds the files below a folder; returns its tars, as (size, time)."""
+    tars = {}
+    excluded = listing.excluded
 
     def refused(prefix, error):
         excluded.append((prefix, f"unreadable: {error.strerror}"))
@@ -75,24 +113,70 @@ def list_audio(folder, key="data_folder"):
     for prefix, items in walk(folder, refused):
         for item in items:
             path = prefix + item.name
-            suffix = os.path.splitext(item.name)[1].lower()
             try:
                 status = item.stat()
             except OSError as error:  # a link to nothing or to itself
-                if suffix in readable:
+                if suffix_of(path) in readable or is_tar(path):
                     reason = f"unreadable: {error.strerror}"
                     excluded.append((path, reason))
                 continue
-            if suffix not in ALL_SUFFIXES:
+            if is_tar(path) and stat.S_ISREG(status.st_mode):
+                tars[path] = stamp(status)
+            elif suffix_of(path) in ALL_SUFFIXES:
+                add(listing, readable, path, stamp(status))
+    return tars
+
+
+def list_members(listing, readable):
+    """Adds the audio of tars, as if each were unpacked where it is.
+
+    A loose file takes the place of a member of the same path; of members of
+    several tars each is listed below the name of its tar.
+    """
+    loose = {*listing.files, *listing.unreadable}
+    folders = {tar: tar[: tar.rfind("/") + 1] for tar in listing.tars}
+    times = Counter(
+        folders[tar] + name
+        for tar, contents in listing.tars.items()
+        for name, *_ in contents.members
+    )
+    for tar, contents in listing.tars.items():
+        below = f"{tar}/" if tar else ""
+        for name, reason in contents.excluded:
+            path = below + name if name else tar or "."
+            listing.excluded.append((path, reason))
+        for name, offset, size in contents.members:
+            path = folders[tar] + name
+            if path in loose:
+                listing.excluded.append((below + name, "in a tar and loose"))
                 continue
-            if not is_writable_name(path):
-                excluded.append((path, "name cannot be written to a table"))
-            elif suffix not in readable:
-                unreadable.append(path)
-            else:
-                files[path] = (status.st_size, status.st_mtime_ns)
-    files = {path: files[path] for path in sorted(files)}
-    return Listing(files, sorted(unreadable), sorted(excluded))
+            if times[path] > 1:
+                path = below + name
+            place = place_of(tar, offset, size, name)
+            add(listing, readable, path, (size, contents.changed), place)
+
+
+def add(listing, readable, path, size_and_time, place=None):
+    """Adds a file called like audio to where it belongs."""
+    if not is_writable_name(place or path):
+        listing.excluded.append((path, "name cannot be written to a table"))
+        return
+    if place:
+        listing.places[path] = place
+    if suffix_of(path) in readable:
+        listing.files[path] = size_and_time
+    else:
+        listing.unreadable.append(path)
+
+
+def stamp(status):
+    """(size in bytes, time of change in ns) of a file."""
+    return status.st_size, status.st_mtime_ns
+
+
+def suffix_of(path):
+    """The last extension, in lower case."""
+    return os.path.splitext(path)[1].lower()
 
 
 def is_writable_name(name):
@@ -132,6 +216,8 @@ def fingerprint(listing):
         digest.update(f"{path}\n".encode())
     for path, reason in listing.excluded:
         digest.update(f"{printable(path)}\t{reason}\n".encode())
+    for path, place in listing.places.items():
+        digest.update(f"{printable(path)}\t{printable(place)}\n".encode())
     return digest.hexdigest()
 
 

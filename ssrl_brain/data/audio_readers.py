@@ -1,9 +1,10 @@
 """What libsndfile and FFmpeg read, behind one interface.
 
-Each reader is a context manager with ``samplerate``; ``frames``, the length by
-the header, and ``promised``, the same where it is to be relied on, both None if
-there is none; ``read(count)``, the next (n, channels) samples as float32, fewer
-at the end only; and ``seekable()``, whether ``seek(frame)`` is there and exact.
+A reader is given a path, or a file object that has one as its ``name``. It is a
+context manager with ``samplerate``; ``frames``, the length by the header, and
+``promised``, the same where it is to be relied on, both None if there is none;
+``read(count)``, the next (n, channels) samples as float32, fewer at the end
+only; and ``seekable()``, whether ``seek(frame)`` is there and exact.
 """
 
 import contextlib
@@ -45,9 +46,9 @@ def has_ffmpeg():
 class SndfileAudio(soundfile.SoundFile):
     """What libsndfile reads, see ``open_audio``."""
 
-    def __init__(self, path):
-        with muted_stderr(), one_line_reason(path):
-            super().__init__(path)
+    def __init__(self, file):
+        with muted_stderr(), one_line_reason(file):
+            super().__init__(file)
 
     @property
     def promised(self):
@@ -78,15 +79,15 @@ class FFmpegAudio:
     frames = promised = None  # true lengths differ by what a codec adds
     subtype = extra_info = ""
 
-    def __init__(self, path):
+    def __init__(self, file):
         try:
             import av
         except ImportError as error:
             raise AudioError(f"{INSTALL_FFMPEG} reads it ({error})") from None
         self.errors = av.error.FFmpegError
-        with one_line_reason(path, self.errors):
+        with one_line_reason(file, self.errors):
             self.container = av.open(
-                f"file:{path}",
+                file if hasattr(file, "read") else f"file:{file}",
                 options={"format_whitelist": FFMPEG_FORMATS},
                 metadata_errors="replace",
             )
@@ -148,20 +149,25 @@ class FFmpegAudio:
         self.close()
 
 
-def mp3_tells_its_length(path):
+def mp3_tells_its_length(file):
     """Whether the first frame of an MP3 has the tag with the number of frames.
 
     Without it the length is the size of the file over that frame's bit rate,
-    which is anything where the rate varies.
+    which is anything where the rate varies. A file object is left where it is.
     """
-    with open(path, "rb") as file:
-        head = file.read(10)
-        if head[:3] == b"ID3":  # a size of four times seven bits
-            size = 0
-            for byte in head[6:]:
-                size = size << 7 | byte & 0x7F
-            file.seek(10 + size)
-        head = file.read(4096)
+    if not hasattr(file, "read"):
+        with open(file, "rb") as opened:
+            return mp3_tells_its_length(opened)
+    before = file.tell()
+    file.seek(0)
+    head = file.read(10)
+    if head[:3] == b"ID3":  # a size of four times seven bits
+        size = 0
+        for byte in head[6:]:
+            size = size << 7 | byte & 0x7F
+        file.seek(10 + size)
+    head = file.read(4096)
+    file.seek(before)
     return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
 
 
@@ -180,7 +186,7 @@ def samples_of(frame):
 
 
 @contextlib.contextmanager
-def one_line_reason(path, *errors):
+def one_line_reason(file, *errors):
     """Turns what libraries raise about a file into ``AudioError``."""
     try:
         yield
@@ -190,8 +196,8 @@ def one_line_reason(path, *errors):
         text = str(error)
         if getattr(error, "errno", None) is not None:
             text = error.strerror or text
-        text = text.replace(os.fspath(path), "")
-        text = text.replace("Error opening '': ", "")
+        text = text.replace(f"Error opening {file!r}: ", "")
+        text = text.replace(os.fspath(getattr(file, "name", file)), "")
         raise AudioError(" ".join(text.split()) or "damaged") from error
 
 

@@ -93,14 +93,19 @@ def convert_tree(
         for entry in folder.entries(paths)
     }
     jobs = [
-        (os.path.join(data_folder, path), target)
+        (os.path.join(data_folder, listing.place(path)), target)
         for path, target in targets.items()
         if path in listing.files
     ]
     failed = list(listing.excluded)
     failed += [(path, why_unreadable(path)) for path in listing.unreadable]
     with locked(output_folder):
-        begin(output_folder, data_folder, format, sample_rate)
+        now = {
+            "data_folder": os.path.realpath(data_folder),
+            "format": format,
+            "sample_rate": sample_rate,
+        }
+        begin_folder(output_folder, RECORD, now, "conversion")
         converted = done_before = 0
         results = parallel_map(
             functools.partial(convert_file, sample_rate=sample_rate),
@@ -167,34 +172,50 @@ def refuse_nested(data_folder, output_folder):
         )
 
 
-def begin(output_folder, data_folder, format, sample_rate):
-    """Makes the output folder ours, or makes sure that it is."""
+def begin_folder(output_folder, record, now, words):
+    """Makes an output folder ours, or makes sure that it is.
+
+    Arguments
+    ---------
+    output_folder : str
+    record : str
+        Name of the file in it that says what it was made with.
+    now : dict
+        The same of this run: plain values by option.
+    words : str
+        What a run is, for messages.
+
+    Returns
+    -------
+    dict
+        The record, perhaps with more in it than ``now``.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else, or was made with other options.
+    """
     target = Path(output_folder)
     if target.exists() and not target.is_dir():
         raise ValueError(f"output_folder {target} is a file, not a folder")
-    now = {
-        "data_folder": os.path.realpath(data_folder),
-        "format": format,
-        "sample_rate": sample_rate,
-    }
-    before = read_json(target / RECORD)
+    before = read_json(target / record)
     if before is None and target.exists() and os.listdir(target):
         raise ValueError(
             f"output_folder {target} is not empty and not of an earlier "
-            "conversion: choose a new folder"
+            f"{words}: choose a new folder"
         )
-    if before is not None and before != now:
-        differ = [
-            f"{key}={before.get(key)}"
-            for key in now
-            if before.get(key) != now[key]
-        ]
+    if before is None:
+        write_json(target / record, now)
+        return now
+    differ = [
+        f"{key}={before.get(key)}" for key in now if before.get(key) != now[key]
+    ]
+    if differ:
         raise ValueError(
             f"output_folder {target} was made with {', '.join(differ)}: "
             "choose a new folder"
         )
-    if before is None:
-        write_json(target / RECORD, now)
+    return before
 
 
 def write_failed(target, failed):

@@ -24,6 +24,7 @@ from ssrl_brain.data.audio_readers import (
     FFmpegAudio,
     SndfileAudio,
 )
+from ssrl_brain.data.shards import open_member
 
 BLOCK_FRAMES = 1 << 18
 
@@ -36,6 +37,7 @@ def open_audio(path):
     Arguments
     ---------
     path : str
+        Of a file, or the place of a member of a tar, see ``shards``.
 
     Returns
     -------
@@ -64,12 +66,16 @@ def open_audio(path):
     readers = [SndfileAudio, FFmpegAudio]
     if os.path.splitext(path)[1].lower() in FFMPEG_SUFFIXES:
         readers.reverse()
+    member = open_member(path)
     try:
-        return readers[0](path)
+        return readers[0](member or path)
     except AudioError as error:
-        open(path, "rb").close()  # the system's own words come first
+        if member is None:
+            open(path, "rb").close()  # the system's own words come first
+        else:
+            member.seek(0)
         with contextlib.suppress(AudioError):
-            return readers[1](path)
+            return readers[1](member or path)
         raise error
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from ssrl_brain.data.frame_readers import read_frame, short
-from ssrl_brain.data.utterances import Strings, leads_out
+from ssrl_brain.data.tree import leads_out
+from ssrl_brain.data.utterances import Strings
 
 COLUMNS = ["ID", "source", "frames"]
 REMEDY = "put it back, or prepare again and use a new --output_folder"

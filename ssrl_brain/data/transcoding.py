@@ -12,6 +12,7 @@ from scipy.signal import resample_poly
 from ssrl_brain.data.audio_check import MAX_LEVEL, is_shorter_than_promised
 from ssrl_brain.data.audio_readers import AudioError
 from ssrl_brain.data.decoding import blocks, open_audio
+from ssrl_brain.data.shards import size_and_time
 from ssrl_brain.system.files import naming_failed_writes
 
 DONE_BEFORE = None
@@ -39,12 +40,12 @@ def convert_file(job, sample_rate):
     """
     source, target = job
     try:
-        status = os.stat(source)
+        size, changed = size_and_time(source)
     except OSError as error:
         return f"unreadable: {error.strerror}"
-    if is_current(target, status):
+    if is_current(target, changed):
         return DONE_BEFORE
-    if status.st_size == 0:
+    if size == 0:
         return "empty"
     folder_name, name = os.path.split(target)
     partial = os.path.join(folder_name, f".{name}.partial")
@@ -52,7 +53,7 @@ def convert_file(job, sample_rate):
         os.makedirs(folder_name, exist_ok=True)
         try:
             decode_to(partial, target, source, sample_rate)
-            os.utime(partial, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.utime(partial, ns=(changed, changed))
             os.replace(partial, target)
         except AudioError as error:
             return str(error)
@@ -62,13 +63,13 @@ def convert_file(job, sample_rate):
     return ""
 
 
-def is_current(target, status):
+def is_current(target, changed):
     """Whether a file was made of an original that has not changed since."""
     try:
         made = os.stat(target).st_mtime_ns
     except FileNotFoundError:
         return False
-    return abs(made - status.st_mtime_ns) < SAME_TIME
+    return abs(made - changed) < SAME_TIME
 
 
 def decode_to(partial, target, source, sample_rate):

@@ -65,3 +65,14 @@ def is_folder(item):
         return item.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def leads_out(path):
+    """Whether a relative path leaves the folder it is meant to be in.
+
+    Example
+    -------
+    >>> [leads_out(path) for path in ("a/..b.wav", "/a", "a/../../b")]
+    [False, True, True]
+    """
+    return path.startswith("/") or ".." in path.split("/")

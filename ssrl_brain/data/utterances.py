@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ssrl_brain.data.audio_files import printable
+from ssrl_brain.data.tree import leads_out
 from ssrl_brain.system.files import read_table
 
 COLUMNS = ["ID", "wav", "duration", "num_frames", "sample_rate", "session"]
@@ -166,14 +167,3 @@ class Utterances:
         digest.update(self.ids.bytes.tobytes())
         digest.update(self.num_frames.tobytes())
         return digest.hexdigest()
-
-
-def leads_out(path):
-    """Whether a relative path leaves the folder it is meant to be in.
-
-    Example
-    -------
-    >>> [leads_out(path) for path in ("a/..b.wav", "/a", "a/../../b")]
-    [False, True, True]
-    """
-    return path.startswith("/") or ".." in path.split("/")

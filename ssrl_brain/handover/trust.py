@@ -12,7 +12,7 @@ import ruamel.yaml
 import torch
 from hyperpyyaml import resolve_references
 
-from ssrl_brain.data.utterances import leads_out
+from ssrl_brain.data.tree import leads_out
 
 REMEDY = "give --trust_encoder=True if you trust who made this folder"
 MAX_BYTES = 1 << 18

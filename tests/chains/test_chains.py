@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tarfile
 
 import pytest
 import torch
@@ -303,3 +304,18 @@ def test_own_audio_needs_no_list_and_no_number(tiny_corpus, tmp_path):
     report = (out / "report.html").read_text()
     assert "(paper)" not in report and "<audio" not in report
     assert pipeline.main([*line, "--no_audio"]) == rows  # all finished
+
+
+def test_own_audio_may_be_one_tar(tiny_corpus, tmp_path):
+    source = tiny_corpus["data_folder"] / "wav"
+    with tarfile.open(tmp_path / "own.tar", "w") as tar:
+        for number, path in enumerate(sorted(source.rglob("*.wav"))[:20]):
+            tar.add(path, f"{number}.wav")
+    corpus = {"data_folder": tmp_path / "own.tar", "number_of_epochs": 1}
+    pipeline.main(tiny_line("own", tmp_path, corpus))
+    lines = (tmp_path / "out/clusters.csv").read_text().splitlines()
+    assert {line.split(",")[0] for line in lines[1:]} == {
+        f"{number}.wav" for number in range(20)
+    }
+    report = (tmp_path / "out/report.html").read_text()
+    assert "<audio" in report and "not there any more" not in report

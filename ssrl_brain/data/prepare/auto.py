@@ -31,6 +31,7 @@ from ssrl_brain.data.prepare.corpus import (
 )
 from ssrl_brain.data.prepare.frames import CorpusFrames
 from ssrl_brain.data.prepare.trials import find_trial_lists
+from ssrl_brain.data.tars import INDEX, read_index, write_index
 from ssrl_brain.system.files import read_json
 from ssrl_brain.system.folders import Output, atomic_folder, check
 from ssrl_brain.system.locks import locked, replacing
@@ -63,7 +64,7 @@ def prepare(
     Arguments
     ---------
     data_folder : str
-        Folder of audio; it is only read.
+        Folder of audio, loose or in tars, or one tar; it is only read.
     prepared_folder : str
         What to make; it appears whole or not at all.
     trial_lists : list of str or str, optional
@@ -115,7 +116,8 @@ def prepare(
     )
     if not data_folder:
         raise ValueError("give --data_folder=..., any folder of audio")
-    listing = list_audio(data_folder)
+    index = os.path.join(prepared_folder, INDEX)
+    listing = list_audio(data_folder, known_tars=read_index(index))
     layout = find_layout(layout, listing.files)
     trial_paths = find_trial_lists(trial_lists, data_folder)
     noise = list_bank(noise_folder, "noise_folder")
@@ -148,6 +150,7 @@ def prepare(
     check_audio = functools.partial(
         check_entries,
         data_folder=data_folder,
+        listing=listing,
         min_seconds=min_seconds,
         silence_level=silence_level,
         num_workers=num_workers,
@@ -182,6 +185,7 @@ def prepare(
                 sample_rate,
                 num_workers,
             )
+            write_index(partial / INDEX, listing.tars)
             write_summary(partial, made_from, counts)
         keep_current(prepared_folder, made_from, hold)
     logger.info(describe(counts))
@@ -210,6 +214,8 @@ def read_corpus(data_folder):
     >>> read_corpus(folder)
     {'language': 'de'}
     """
+    if not os.path.isdir(data_folder):  # a tar
+        return {}
     found = read_json(os.path.join(data_folder, "corpus.json")) or {}
     if not isinstance(found, dict):
         raise ValueError(

@@ -13,7 +13,7 @@ def list_bank(source, key, choose=list):
     """Audio of a folder of noise or room responses; None if none is given."""
     if not source:
         return None
-    listing = list_audio(source, key)
+    listing = list_audio(source, key, with_tars=False)
     chosen = choose(listing.files)
     if not chosen:
         raise ValueError(f"{key} {source} holds no audio that can be used")

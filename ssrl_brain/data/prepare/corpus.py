@@ -30,7 +30,7 @@ logger = get_logger(__name__)
 
 
 def check_entries(
-    entries, data_folder, min_seconds, silence_level, num_workers
+    entries, data_folder, listing, min_seconds, silence_level, num_workers
 ):
     """AudioCheck of every entry, see ``prepare`` for the arguments."""
     check = functools.partial(
@@ -38,7 +38,7 @@ def check_entries(
         min_seconds=min_seconds,
         silence_level=silence_level,
     )
-    paths = [os.path.join(data_folder, entry.path) for entry in entries]
+    paths = [os.path.join(data_folder, listing.place(e.path)) for e in entries]
     found = parallel_map(check, paths, num_workers, "Checking audio")
     return dict(zip(entries, found, strict=True))
 
@@ -109,7 +109,9 @@ def write_corpus(
         left_out.update(reason.split(":")[0] for _, reason in without)
     if not train:
         logger.warning("Nothing to train on: trials name every speaker")
-    write_utterances(target, train, test if trials else None, checks)
+    write_utterances(
+        target, train, test if trials else None, checks, listing.place
+    )
     write_trials(target / "trials", usable)
     write_missing(target / "missing_trials.csv", missing)
     write_table(
@@ -185,8 +187,10 @@ def select_entries(listing, layout):
     return list(entries.values()), excluded
 
 
-def write_utterances(target, train, test, checks):
+def write_utterances(target, train, test, checks, place):
     """Writes train.csv, test.csv and speakers.csv.
+
+    ``place`` tells where a path is read, see ``Listing``.
 
     True speakers are in the last of them only: training never reads it.
     """
@@ -200,7 +204,7 @@ def write_utterances(target, train, test, checks):
             rows.append(
                 [
                     entry.id,
-                    entry.path,
+                    place(entry.path),
                     f"{seconds(check):.6f}",
                     check.num_frames,
                     check.sample_rate,
