@@ -21,9 +21,9 @@ from ssrl_brain.evaluation.speakers import read_speakers
 from ssrl_brain.handover.label_folder import write_pseudo_labels
 
 
-def known_corpus(prepared_folder):
-    """The training table and its true speakers (N,); ends without them."""
-    table = Utterances.from_csv(f"{prepared_folder}/train.csv")
+def known_corpus(prepared_folder, name="train"):
+    """A table, "train" or "test", and its true speakers (N,), or the end."""
+    table = Utterances.from_csv(f"{prepared_folder}/{name}.csv")
     speakers = read_speakers(f"{prepared_folder}/speakers.csv", table.ids)
     if speakers is None:
         sys.exit("error: speakers are not known")

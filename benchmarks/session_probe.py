@@ -1,33 +1,46 @@
 #!/usr/bin/env python3
-"""Do embeddings tell speakers, or the recordings that they were made in?
+"""Do embeddings tell speakers, or their recordings, or only their gender?
 
     python benchmarks/session_probe.py --prepared_folder=results/prepared \\
         results/dino/clusters results/contrastive/clusters
 
+    python benchmarks/session_probe.py --prepared_folder=results/prepared \\
+        --data_folder=/data/voxceleb results/dino/export
+
 For label folders with embeddings, of the training utterances of speakers with
-several sessions. Equal error rates of cosines, in per cent, 50 where nothing
-is told:
+several sessions; with ``--data_folder`` for encoder folders, of the speakers
+of the trial lists, whom no training has seen. Equal error rates of cosines, in
+per cent, 50 where nothing is told:
 
 - ``speaker``: one speaker in two sessions against two speakers, which should
   be low,
 - ``same_session``: one speaker in one session against two speakers, lower than
   the first by what the session gives away,
 - ``session``: one speaker in one session against one speaker in two, which
-  should be near 50.
+  should be near 50,
+
+and with ``--genders``, a table like VoxCeleb's ``vox1_meta.csv``:
+
+- ``same_gender``, ``other_gender``: as ``speaker``, against two speakers of one
+  gender and of two,
+- ``gender``: two speakers of one gender against two of two.
 """
 
 import argparse
+import csv
+import sys
 
 import numpy as np
 from common import report
 from corrupted_labels import known_corpus
 
+from ssrl_brain import embed
 from ssrl_brain.evaluation.metrics import eer
 from ssrl_brain.handover.label_folder import read_embeddings
 
 
-def probe(embeddings, speakers, sessions):
-    """The three rates of embeddings (N, D), whose speakers have sessions.
+def probe(embeddings, speakers, sessions, genders=None):
+    """The rates of embeddings (N, D), whose speakers have sessions.
 
     Example
     -------
@@ -45,16 +58,48 @@ def probe(embeddings, speakers, sessions):
     one_speaker = speakers[first] == speakers[second]
     one_session = sessions[first] == sessions[second]
     within, across = one_speaker & one_session, one_speaker & ~one_session
-    return {
+    found = {
         "speaker": rate(cosines, across, ~one_speaker),
         "same_session": rate(cosines, within, ~one_speaker),
         "session": rate(cosines, within, across),
     }
+    if genders is not None:
+        one_gender = genders[first] == genders[second]
+        same, other = ~one_speaker & one_gender, ~one_speaker & ~one_gender
+        found["same_gender"] = rate(cosines, across, same)
+        found["other_gender"] = rate(cosines, across, other)
+        found["gender"] = rate(cosines, same, other)
+    return found
 
 
 def rate(cosines, positive, negative):
     """Equal error rate of two kinds of pairs, in per cent."""
     return round(100 * float(eer(cosines[positive], cosines[negative])[0]), 2)
+
+
+def read_genders(path, names):
+    """(N,) genders of speakers; their names are the first column of a table.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "vox1_meta.csv"
+    >>> _ = path.write_text("VoxCeleb1 ID\\tGender\\nid1\\tf\\nid2\\tm\\n")
+    >>> read_genders(path, ["id2", "id1", "id2"]).tolist()
+    ['m', 'f', 'm']
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        header = file.readline()
+        delimiter = "\t" if "\t" in header else ","
+        columns = [name.strip().lower() for name in header.split(delimiter)]
+        if "gender" not in columns:
+            sys.exit(f"error: {path} has no column called gender")
+        rows = csv.reader(file, delimiter=delimiter)
+        place = columns.index("gender")
+        known = {row[0].strip(): row[place].strip() for row in rows if row}
+    missing = next((name for name in names if name not in known), None)
+    if missing is not None:
+        sys.exit(f"error: {path} does not name the speaker {missing}")
+    return np.array([known[name] for name in names])
 
 
 def several_sessions(speakers, sessions):
@@ -68,22 +113,38 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--prepared_folder", required=True)
-    parser.add_argument("--prefix", default="", help="of the IDs to look at")
-    parser.add_argument("label_folders", nargs="+")
+    add = parser.add_argument
+    add("--prefixes", default="", help="of the IDs to look at, by commas")
+    add("--data_folder", help="audio, of unseen speakers")
+    add("--genders", help="table of speakers with a column called gender")
+    parser.add_argument("folders", nargs="+", help="of labels or encoders")
     options = parser.parse_args()
-    table, speakers = known_corpus(options.prepared_folder)
+    name = "test" if options.data_folder else "train"
+    table, speakers = known_corpus(options.prepared_folder, name)
     sessions = np.asarray(table.sessions)
     rows = several_sessions(speakers, sessions)
-    named = [table.ids[row].startswith(options.prefix) for row in rows]
+    prefixes = tuple(options.prefixes.split(","))
+    named = [table.ids[row].startswith(prefixes) for row in rows]
     rows = rows[np.array(named)]
-    for folder in options.label_folders:
-        found = read_embeddings(folder)[rows]
+    if not len(rows):
+        sys.exit("error: no such speaker has several sessions")
+    genders = None
+    if options.genders:
+        names = [table.ids[row].split("/")[0] for row in rows]
+        genders = read_genders(options.genders, names)
+    places = [f"{options.data_folder}/{table.paths[row]}" for row in rows]
+    for folder in options.folders:
+        if options.data_folder:
+            found = embed(places, folder).vectors
+        else:
+            found = read_embeddings(folder)[rows]
         report(
             "session_probe",
             folder=folder,
+            seen=not options.data_folder,
             speakers=len(np.unique(speakers[rows])),
             utterances=len(rows),
-            **probe(found, speakers[rows], sessions[rows]),
+            **probe(found, speakers[rows], sessions[rows], genders),
         )
 
 
