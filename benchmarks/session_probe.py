@@ -29,6 +29,7 @@ and with ``--genders``, a table like VoxCeleb's ``vox1_meta.csv``:
 import argparse
 import csv
 import sys
+from pathlib import Path
 
 import numpy as np
 from common import report
@@ -77,28 +78,25 @@ def rate(cosines, positive, negative):
     return round(100 * float(eer(cosines[positive], cosines[negative])[0]), 2)
 
 
-def read_genders(path, names):
-    """(N,) genders of speakers; their names are the first column of a table.
+def genders_of(names, lines):
+    r"""(N,) genders of speakers; the first column of a table names them.
 
     Example
     -------
-    >>> path = getfixture("tmp_path") / "vox1_meta.csv"
-    >>> _ = path.write_text("VoxCeleb1 ID\\tGender\\nid1\\tf\\nid2\\tm\\n")
-    >>> read_genders(path, ["id2", "id1", "id2"]).tolist()
+    >>> lines = ["VoxCeleb1 ID\tGender", "id1\tf", "id2\tm"]
+    >>> genders_of(["id2", "id1", "id2"], lines).tolist()
     ['m', 'f', 'm']
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        header = file.readline()
-        delimiter = "\t" if "\t" in header else ","
-        columns = [name.strip().lower() for name in header.split(delimiter)]
-        if "gender" not in columns:
-            sys.exit(f"error: {path} has no column called gender")
-        rows = csv.reader(file, delimiter=delimiter)
-        place = columns.index("gender")
-        known = {row[0].strip(): row[place].strip() for row in rows if row}
+    delimiter = "\t" if "\t" in lines[0] else ","
+    header, *rows = csv.reader(lines, delimiter=delimiter)
+    header = [name.strip().lower() for name in header]
+    if "gender" not in header:
+        sys.exit("error: --genders has no column called gender")
+    place = header.index("gender")
+    known = {row[0].strip(): row[place].strip() for row in rows if row}
     missing = next((name for name in names if name not in known), None)
     if missing is not None:
-        sys.exit(f"error: {path} does not name the speaker {missing}")
+        sys.exit(f"error: --genders does not name the speaker {missing}")
     return np.array([known[name] for name in names])
 
 
@@ -131,7 +129,8 @@ def main():
     genders = None
     if options.genders:
         names = [table.ids[row].split("/")[0] for row in rows]
-        genders = read_genders(options.genders, names)
+        lines = Path(options.genders).read_text(encoding="utf-8").splitlines()
+        genders = genders_of(names, lines)
     places = [f"{options.data_folder}/{table.paths[row]}" for row in rows]
     for folder in options.folders:
         if options.data_folder:

@@ -45,3 +45,18 @@ def test_a_script_that_fails_or_takes_too_long_is_named(tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr.count("no time left") == done.stdout.count("== ") == 4
+
+
+def test_examples_in_benchmarks():
+    scripts = [
+        path
+        for path in sorted((ROOT / "benchmarks").glob("*.py"))
+        if ">>>" in path.read_text(encoding="utf-8")
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "doctest", *map(str, scripts)],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'benchmarks'}"},
+        capture_output=True,
+        text=True,
+    )
+    assert len(scripts) > 4 and done.returncode == 0, done.stdout + done.stderr
