@@ -5,6 +5,7 @@ Plain files: ``embeddings.npy`` (N, D), ``centroids.npy`` (K, D),
 """
 
 import csv
+from array import array
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,26 +132,40 @@ def read_pseudo_labels(folder, table):
             f"{folder}/pseudo_labels.csv must have the columns "
             f"{','.join(COLUMNS)}: {AGAIN}"
         )
-    if [row[0] for row in rows] != list(table.ids):
-        raise ValueError(
-            f"{folder}/pseudo_labels.csv does not list the utterances of the "
-            f"table in their order: {AGAIN}"
-        )
+    labels, distances, keep = _numbers(rows, table.ids, folder)
     centroids = read_array(folder / "centroids.npy", num_dims=2)
-    try:
-        labels = np.array([row[1] for row in rows], dtype=np.int64)
-        distances = np.array([row[2] for row in rows], dtype=np.float64)
-        keep = np.array([row[3] for row in rows], dtype=np.int64).astype(bool)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{folder}/pseudo_labels.csv: {error}: {AGAIN}"
-        ) from None
     if labels.min() < 0 or labels.max() >= len(centroids):
         raise ValueError(
             f"{folder}: labels must lie in 0..{len(centroids) - 1}, found "
             f"{labels.min()}..{labels.max()}: {AGAIN}"
         )
     return PseudoLabels(labels, distances, keep, centroids, source)
+
+
+def _numbers(rows, ids, folder):
+    """(N,) labels, distances and keep of rows that must follow the table."""
+    columns = array("q"), array("d"), array("q")
+    names = iter(ids)
+    misplaced = ValueError(
+        f"{folder}/pseudo_labels.csv does not list the utterances of the "
+        f"table in their order: {AGAIN}"
+    )
+    for name, *numbers in rows:
+        if name != next(names, None):
+            raise misplaced
+        try:
+            for column, kind, number in zip(
+                columns, (int, float, int), numbers, strict=True
+            ):
+                column.append(kind(number))
+        except (ValueError, OverflowError) as error:
+            raise ValueError(
+                f"{folder}/pseudo_labels.csv: {error}: {AGAIN}"
+            ) from None
+    if next(names, None) is not None:
+        raise misplaced
+    labels, keep = (np.frombuffer(columns[i], np.int64) for i in (0, 2))
+    return labels, np.frombuffer(columns[1], np.float64), keep.astype(bool)
 
 
 def read_embeddings(folder):
