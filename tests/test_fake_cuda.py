@@ -200,7 +200,7 @@ BETWEEN_STAGES = {
     "handover/visual_folder.py __init__": "weights go there, once",
     "networks/faster.py constants_to_": "filters go there, once",
     "evaluation/embed.py embed": "audio goes there, embeddings come back",
-    "evaluation/embed_frames.py embed_frames": "frames go there, as well",
+    "evaluation/embed_frames.py <genexpr>": "frames go there, as well",
 }
 
 

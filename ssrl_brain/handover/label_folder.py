@@ -66,7 +66,8 @@ def write_pseudo_labels(
     }
     with locked(folder), atomic_folder(folder, "labels") as temporary:
         if embeddings is not None:
-            np.save(temporary / "embeddings.npy", np.float32(embeddings))
+            embeddings = np.asarray(embeddings, dtype=np.float32)  # no copy
+            np.save(temporary / "embeddings.npy", embeddings)
         np.save(temporary / "centroids.npy", np.float32(centroids))
         with open(
             temporary / "pseudo_labels.csv", "w", newline="", encoding="utf-8"
