@@ -19,38 +19,29 @@ and multiplied by the number of utterances, so the share is an upper limit.
 Memory and time of the same for other numbers of utterances, of which only so
 many steps are made as tell how long one takes. Names and paths of the table
 are left out, they take as much as their text.
-
-    OMP_NUM_THREADS=1 python benchmarks/bookkeeping.py --tables=1M
-
-Memory and time of reading the tables of so many utterances, each in a process
-of its own. Names are as long as VoxCeleb's.
 """
 
 import argparse
-import multiprocessing
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import report, seconds_each
+from common import (
+    number_of,
+    peak_bytes,
+    report,
+    resident_bytes,
+    seconds_each,
+)
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
 
 from ssrl_brain.clustering.kmeans import Clusters, session_means
 from ssrl_brain.clustering.purify import purify
-from ssrl_brain.data.preparation import write_table
-from ssrl_brain.data.utterances import COLUMNS, Utterances
+from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.label_metrics import right_labels
-from ssrl_brain.evaluation.speakers import read_speakers
-from ssrl_brain.handover.label_folder import (
-    read_pseudo_labels,
-    write_pseudo_labels,
-)
 from ssrl_brain.networks.models import EncoderWithHead
 from ssrl_brain.noisy_labels.gmm import (
     clean_probability,
@@ -60,8 +51,6 @@ from ssrl_brain.noisy_labels.gmm import (
 from ssrl_brain.noisy_labels.histograms import loss_histograms
 from ssrl_brain.noisy_labels.memory import LabelQueue, LossMemory
 from ssrl_brain.system.distributed import gather_rows
-
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def tasks(num_utterances, num_clusters, num_speakers, dim):
@@ -194,95 +183,6 @@ def report_rows(rows, options):
     )
 
 
-def write_tables(folder, rows):
-    """Tables of a prepared folder and of a label folder."""
-    names = [
-        f"id{i // 200:07d}/{i // 9 * 2654435761 % 2**44:011x}/{i % 9:05d}"
-        for i in range(rows)
-    ]
-    write_table(
-        folder / "train.csv",
-        COLUMNS,
-        (
-            (name, f"{name}.wav", 8.0, 128000 + i % 999, 16000, i // 9)
-            for i, name in enumerate(names)
-        ),
-    )
-    write_table(
-        folder / "speakers.csv",
-        ["ID", "speaker"],
-        ((name, name.partition("/")[0]) for name in names),
-    )
-    table = Utterances.from_csv(folder / "train.csv")
-    numbers = np.arange(rows)
-    clusters = Clusters(numbers % 8000, np.zeros((8000, 2)), numbers / rows)
-    write_pseudo_labels(folder / "labels", table, clusters)
-
-
-def read_train_csv(folder):
-    """A function that reads it."""
-    return lambda: Utterances.from_csv(folder / "train.csv")
-
-
-def read_label_folder(folder):
-    """The same, with the table there already."""
-    table = Utterances.from_csv(folder / "train.csv")
-    return lambda: read_pseudo_labels(folder / "labels", table)
-
-
-def read_speakers_csv(folder):
-    """The same, with the table there already."""
-    table = Utterances.from_csv(folder / "train.csv")
-    return lambda: read_speakers(folder / "speakers.csv", table.ids)
-
-
-def report_reading(prepare, folder, rows):
-    """Memory and time of one of these functions, in this process."""
-    read = prepare(folder)
-    before = resident_bytes()
-    started = time.process_time()
-    kept = read()
-    seconds = time.process_time() - started
-    report(
-        prepare.__name__,
-        rows=rows,
-        kept_mb_per_million=round((resident_bytes() - before) / rows),
-        peak_mb_per_million=round((peak_bytes() - before) / rows),
-        cpu_seconds=round(seconds, 2),
-    )
-    del kept
-
-
-def report_tables(rows):
-    """Each table in a process of its own, for its peak."""
-    context = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        write_tables(folder, rows)
-        for prepare in (read_train_csv, read_label_folder, read_speakers_csv):
-            process = context.Process(
-                target=report_reading, args=(prepare, folder, rows)
-            )
-            process.start()
-            process.join()
-
-
-def number_of(text):
-    """10000000 of "10M"."""
-    return int(text.replace("M", "000000").replace("k", "000"))
-
-
-def resident_bytes():
-    """Memory of this process at the moment."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
-
-
-def peak_bytes():
-    """Its most so far, without that of who started it."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
-
-
 def report_each(sizes):
     """Each size in a process of its own, for its peak."""
     others = [x for x in sys.argv[1:] if not x.startswith("--rows")]
@@ -304,7 +204,6 @@ def main():
         "--step_batch", type=int, default=8, help="utterances of a timed step"
     )
     parser.add_argument("--rows", help="memory only, of e.g. 10M,100M rows")
-    parser.add_argument("--tables", help="reading only, of e.g. 1M rows")
     parser.add_argument("--sample_steps", type=int, default=500)
     options = parser.parse_args()
     if options.rows:
@@ -312,8 +211,6 @@ def main():
         if len(sizes) > 1:
             return report_each(sizes)
         return report_rows(number_of(sizes[0]), options)
-    if options.tables:
-        return report_tables(number_of(options.tables))
     sizes = (options.utterances, options.clusters, options.speakers)
     for name, function in tasks(*sizes, options.dim).items():
         times = seconds_each(function, warmup=1, repeats=options.repeats)
