@@ -56,6 +56,9 @@ class Strings:
     def __len__(self):
         return len(self._ends) - 1
 
+    def __eq__(self, other):
+        return self._ends == other._ends and self._bytes == other._bytes
+
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(index)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssrl_brain.data.utterances import Strings, as_strings
 from ssrl_brain.system.files import (
     read_array,
     read_json,
@@ -127,13 +128,12 @@ def read_pseudo_labels(folder, table):
             f"({source.get('num_utterances')!s:.20} utterances, now "
             f"{len(table)}): {AGAIN}"
         )
-    header, rows = read_table(folder / "pseudo_labels.csv")
-    if header != COLUMNS:
+    ids, labels, distances, keep = read_label_table(folder)
+    if ids != as_strings(table.ids):
         raise ValueError(
-            f"{folder}/pseudo_labels.csv must have the columns "
-            f"{','.join(COLUMNS)}: {AGAIN}"
+            f"{folder}/pseudo_labels.csv does not list the utterances of the "
+            f"table in their order: {AGAIN}"
         )
-    labels, distances, keep = _numbers(rows, table.ids, folder)
     centroids = read_array(folder / "centroids.npy", num_dims=2)
     if labels.min() < 0 or labels.max() >= len(centroids):
         raise ValueError(
@@ -143,30 +143,43 @@ def read_pseudo_labels(folder, table):
     return PseudoLabels(labels, distances, keep, centroids, source)
 
 
-def _numbers(rows, ids, folder):
-    """(N,) labels, distances and keep of rows that must follow the table."""
-    columns = array("q"), array("d"), array("q")
-    names = iter(ids)
-    misplaced = ValueError(
-        f"{folder}/pseudo_labels.csv does not list the utterances of the "
-        f"table in their order: {AGAIN}"
-    )
-    for name, *numbers in rows:
-        if name != next(names, None):
-            raise misplaced
+def read_label_table(folder):
+    """Columns of a label folder's ``pseudo_labels.csv``.
+
+    Arguments
+    ---------
+    folder : str
+
+    Returns
+    -------
+    ids : Strings
+    labels, distances, keep : numpy.ndarray
+        (N,) int64, float64 and bool.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file.
+    """
+    path = Path(folder) / "pseudo_labels.csv"
+    header, rows = read_table(path)
+    if header != COLUMNS:
+        raise ValueError(
+            f"{path} must have the columns {','.join(COLUMNS)}: {AGAIN}"
+        )
+    ids, columns = Strings(), (array("q"), array("d"), array("q"))
+    for id, *numbers in rows:
+        ids.append(id)
         try:
             for column, kind, number in zip(
                 columns, (int, float, int), numbers, strict=True
             ):
                 column.append(kind(number))
         except (ValueError, OverflowError) as error:
-            raise ValueError(
-                f"{folder}/pseudo_labels.csv: {error}: {AGAIN}"
-            ) from None
-    if next(names, None) is not None:
-        raise misplaced
-    labels, keep = (np.frombuffer(columns[i], np.int64) for i in (0, 2))
-    return labels, np.frombuffer(columns[1], np.float64), keep.astype(bool)
+            raise ValueError(f"{path}: {error}: {AGAIN}") from None
+    types = np.int64, np.float64, np.int64
+    labels, distances, keep = map(np.frombuffer, columns, types)
+    return ids, labels, distances, keep.astype(bool)
 
 
 def read_embeddings(folder):
