@@ -22,16 +22,20 @@ are left out, they take as much as their text.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from common import peak_memory_gb, report, seconds_each
+from common import (
+    number_of,
+    peak_bytes,
+    report,
+    resident_bytes,
+    seconds_each,
+)
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
 
 from ssrl_brain.clustering.kmeans import Clusters, session_means
@@ -153,13 +157,13 @@ def report_rows(rows, options):
     The table, and SSRL's memories: all that an epoch's end does, and as many
     steps as ``--sample_steps``, whose number in an epoch is proportional.
     """
-    before = resident_gb()
+    before = resident_bytes()
     numbers = np.arange(rows)
     table = Utterances([], [], numbers % 999 + 16000, numbers, numbers // 9)
     del numbers
     batch = 256
     epoch = Epoch(rows, options.clusters, batch, options.device)
-    held = resident_gb() - before
+    held = resident_bytes() - before
     num_steps = len(epoch.batches)
     epoch.batches = epoch.batches[: options.sample_steps]
     started = time.perf_counter(), time.process_time()
@@ -171,18 +175,12 @@ def report_rows(rows, options):
     report(
         "rows",
         rows=len(table),
-        held_mb_per_million=round(1e9 * held / rows),
-        peak_mb_per_million=round(1e9 * (peak_memory_gb() - before) / rows),
+        held_mb_per_million=round(held / rows),
+        peak_mb_per_million=round((peak_bytes() - before) / rows),
         cpu_ms_a_step=round(1000 * steps / len(epoch.batches), 3),
         steps=num_steps,
         cpu_seconds_epoch_end=round(end, 2),
     )
-
-
-def resident_gb():
-    """Memory of this process at the moment."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
 def report_each(sizes):
@@ -212,8 +210,7 @@ def main():
         sizes = options.rows.split(",")
         if len(sizes) > 1:
             return report_each(sizes)
-        number = sizes[0].replace("M", "000000").replace("k", "000")
-        return report_rows(int(number), options)
+        return report_rows(number_of(sizes[0]), options)
     sizes = (options.utterances, options.clusters, options.speakers)
     for name, function in tasks(*sizes, options.dim).items():
         times = seconds_each(function, warmup=1, repeats=options.repeats)

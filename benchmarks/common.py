@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -52,6 +53,22 @@ def peak_memory_gb():
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def number_of(text):
+    """10000000 of "10M"."""
+    return int(text.replace("M", "000000").replace("k", "000"))
+
+
+def resident_bytes():
+    """Memory of this process at the moment."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+def peak_bytes():
+    """Its most so far, without that of who started it."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def report(name, **figures):

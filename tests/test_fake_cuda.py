@@ -14,6 +14,8 @@ import pytest
 import torch
 from conftest import ROOT
 
+from ssrl_brain.commands import train
+
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="replaces a .so file"),
     pytest.mark.skipif(
@@ -177,3 +179,63 @@ def test_what_is_planted_is_found(tmp_path):
     silent = {"beside", "fill", "where", "product"}
     assert {name for name, waits in found.items() if waits == 0} == silent
     assert all(isinstance(waits, int) for waits in found.values())
+
+
+COMMAND = """
+import json, sys
+sys.path.insert(0, "benchmarks")
+from fake_cuda import fake_cuda, with_shim
+with_shim()
+from ssrl_brain.commands import label, verify
+
+script, *line = sys.argv[1:]
+with fake_cuda() as watch:
+    {"label": label, "verify": verify}[script].main(line)
+    found = dict(watch.waits)
+print(json.dumps({"kernels": watch.kernels, "waits": found}))
+"""
+# As above, of what happens between the stages.
+BETWEEN_STAGES = {
+    "handover/encoder_folder.py __init__": "weights go there, once",
+    "handover/visual_folder.py __init__": "weights go there, once",
+    "networks/faster.py constants_to_": "filters go there, once",
+    "evaluation/embed.py embed": "audio goes there, embeddings come back",
+    "evaluation/embed_frames.py <genexpr>": "frames go there, as well",
+}
+
+
+@pytest.fixture(scope="module")
+def exported(start, command, tmp_path_factory):
+    """Options with the exports of a stage of speech and faces."""
+    folder = tmp_path_factory.mktemp("audio_visual")
+    options = {**start, "number_of_epochs": 0, "output_folder": folder}
+    train.main(command("audio_visual.yaml", **options))
+    return {
+        **start,
+        "encoder_folder": folder / "export",
+        "visual_encoder_folder": folder / "export_visual",
+    }
+
+
+@pytest.mark.parametrize(
+    "script, yaml, without",
+    [
+        ("label", "pseudo_label.yaml", "visual_encoder_folder"),
+        ("label", "pseudo_label.yaml", "encoder_folder"),
+        ("label", "pseudo_label.yaml", None),
+        ("verify", "verify.yaml", None),
+    ],
+)
+def test_commands_between_stages(
+    script, yaml, without, exported, command, tmp_path
+):
+    options = {**exported, "label_folder": tmp_path / "labels"}
+    if without:
+        options[without] = ""
+    line = command(yaml, **options, output_folder=tmp_path / "verified")
+    path = tmp_path / "command.py"
+    path.write_text(COMMAND)
+    line.remove("--device=cpu")  # a GPU is found where none is named
+    (found,) = run(path, script, *line)
+    assert found["kernels"] > 0
+    assert places(found["waits"]) <= BETWEEN_STAGES.keys(), found

@@ -64,6 +64,8 @@ class FinetuneBrain(SpeakerBrain):
             self.hparams.data_folder,
             self.hparams.sample_rate,
             self.device,
+            max_padding=self.hparams.max_padding,
+            batch_seconds=self.hparams.batch_seconds,
             num_workers=self.hparams.num_workers,
         )
         speakers = self.speakers.cpu().numpy()

@@ -271,7 +271,7 @@ def usable(embeddings, spherical):
     return embeddings / np.sqrt(squared)[:, None]
 
 
-def squared_distances(embeddings, centroids, labels, chunk_size=65536):
+def squared_distances(embeddings, centroids, labels, chunk_size=8192):
     """(N,) to the own centroid; in chunks, not to copy all embeddings."""
     distances = np.empty(len(embeddings), dtype=np.float32)
     for start in range(0, len(embeddings), chunk_size):

@@ -16,6 +16,7 @@ With --visual_encoder_folder=<export_visual of audio_visual.yaml> and
 
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from ssrl_brain.commands import keys
 from ssrl_brain.commands.opening import opened
 from ssrl_brain.data.frames import Frames
 from ssrl_brain.data.utterances import Utterances
+from ssrl_brain.evaluation.rows import BLOCK, ScratchArrays, in_memory
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
 from ssrl_brain.handover.label_folder import (
     read_pseudo_labels,
@@ -68,10 +70,13 @@ def label(command):
     else:
         check_num_clusters(hparams, table)
     started = time.time()
-    parts, source = embed_modalities(table, hparams, command.run_options)
-    embeddings = join(parts.values())
+    scratch = ScratchArrays(Path(hparams["label_folder"]).absolute().parent)
+    parts, source = embed_modalities(
+        table, hparams, command.run_options, scratch
+    )
     metrics = {}
     if if_main_process():
+        embeddings = join(parts.values(), scratch)
         clusters, keep = labels_of(embeddings.numpy(), table, hparams)
         metrics = quality(clusters.labels, keep, table, hparams)
         if hparams["compare_modalities"] and len(parts) > 1:
@@ -94,12 +99,14 @@ def label(command):
     return metrics
 
 
-def embed_modalities(table, hparams, run_options):
+def embed_modalities(table, hparams, run_options, into):
     """({"audio": (N, D), "visual": (N, D)}, fingerprints of the encoders)
 
-    What has no folder is left out.
+    What has no folder is left out. Only the first rank has embeddings, where
+    ``into`` puts them.
     """
-    bar = {} if run_options.noprogressbar else {"progress": "embedding"}
+    options = {} if run_options.noprogressbar else {"progress": "embedding"}
+    options["into"] = into
     how = (run_options.device, hparams["trust_encoder"])
     parts, source = {}, {}
     if hparams["encoder_folder"]:
@@ -110,7 +117,7 @@ def embed_modalities(table, hparams, run_options):
             max_padding=hparams["max_padding"],
             batch_seconds=hparams["batch_seconds"],
             num_workers=hparams["num_workers"],
-            **bar,
+            **options,
         )
         source["encoder"] = encoder.fingerprint()
     if hparams["visual_encoder_folder"]:
@@ -119,7 +126,7 @@ def embed_modalities(table, hparams, run_options):
             hparams["frames_csv"], hparams["frames_folder"], table.ids
         )
         parts["visual"] = visual.embed(
-            frames, num_workers=hparams["num_workers"], **bar
+            frames, num_workers=hparams["num_workers"], **options
         )
         # the embeddings kept are not those of the encoder of speech alone
         source = {
@@ -128,10 +135,16 @@ def embed_modalities(table, hparams, run_options):
     return parts, source
 
 
-def join(parts):
+def join(parts, make=in_memory):
     """Embeddings (N, D1 + D2) of parts (N, D1), (N, D2), each of length 1.
 
     DLG-LC, IV-C2. A single part stays as it is.
+
+    Arguments
+    ---------
+    parts : iterable of torch.Tensor
+    make : callable
+        From a shape to the array that they are written to.
 
     Example
     -------
@@ -141,7 +154,14 @@ def join(parts):
     parts = list(parts)
     if len(parts) == 1:
         return parts[0]
-    return torch.cat([F.normalize(part, dim=1) for part in parts], dim=1)
+    dims = [part.shape[1] for part in parts]
+    joined = torch.from_numpy(make((len(parts[0]), sum(dims))))
+    for part, place in zip(parts, joined.split(dims, dim=1), strict=True):
+        for rows, target in zip(
+            part.split(BLOCK), place.split(BLOCK), strict=True
+        ):
+            target.copy_(F.normalize(rows, dim=1))
+    return joined
 
 
 def nmi_apart(parts, table, hparams):

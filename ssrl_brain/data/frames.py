@@ -12,9 +12,11 @@ from PIL import Image
 
 from ssrl_brain.data.frame_readers import read_frame, short
 from ssrl_brain.data.tree import leads_out
-from ssrl_brain.data.utterances import Strings
+from ssrl_brain.data.utterances import Strings, as_strings
+from ssrl_brain.system.files import read_table
 
 COLUMNS = ["ID", "source", "frames"]
+OF_OTHERS = "{} is of other utterances than the table: prepare again"
 REMEDY = "put it back, or prepare again and use a new --output_folder"
 
 
@@ -24,7 +26,7 @@ class Frames:
     Arguments
     ---------
     folder : str
-    sources, names : list of str or Strings
+    sources, names : iterable of str
         For each utterance its folder of images or its video, and the names of
         images or the seconds, joined by "/".
 
@@ -37,8 +39,8 @@ class Frames:
 
     def __init__(self, folder, sources, names):
         self.folder = str(folder)
-        self.sources = Strings(sources)
-        self.names = Strings(names)
+        self.sources = as_strings(sources)
+        self.names = as_strings(names)
 
     @classmethod
     def from_csv(cls, path, folder, ids):
@@ -55,24 +57,25 @@ class Frames:
                 "frames>, with which any stage prepares it"
             )
         csv.field_size_limit(1 << 30)  # hours of video in one row
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        if rows[:1] != [COLUMNS] or any(len(row) != 3 for row in rows):
+        header, rows = read_table(path)
+        if header != COLUMNS:
             raise ValueError(
                 f"{path}: expected the columns {','.join(COLUMNS)}: prepare "
                 "again"
             )
-        if [row[0] for row in rows[1:]] != list(ids):
-            raise ValueError(
-                f"{path} is of other utterances than the table: prepare again"
-            )
-        for _, source, names in rows[1:]:
-            if leads_out(source) or ".." in names.split("/") or not names:
+        sources, names, expected = Strings(), Strings(), iter(ids)
+        for id, source, frames in rows:
+            if id != next(expected, None):
+                raise ValueError(OF_OTHERS.format(path))
+            if leads_out(source) or ".." in frames.split("/") or not frames:
                 raise ValueError(
                     f"{path} names {source[:80]!r}, which has no frames inside "
                     "of --frames_folder: prepare again"
                 )
-        _, sources, names = zip(*rows[1:], strict=True)
+            sources.append(source)
+            names.append(frames)
+        if next(expected, None) is not None:
+            raise ValueError(OF_OTHERS.format(path))
         return cls(folder, sources, names)
 
     def __len__(self):
@@ -123,8 +126,8 @@ class Frames:
         rows = [int(row) for row in rows]
         return Frames(
             self.folder,
-            [self.sources[row] for row in rows],
-            [self.names[row] for row in rows],
+            (self.sources[row] for row in rows),
+            (self.names[row] for row in rows),
         )
 
     def fingerprint(self):

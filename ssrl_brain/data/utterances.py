@@ -6,6 +6,7 @@ megabytes, and forked workers share them.
 """
 
 import hashlib
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ MAX_RATE = 10**6  # Hz
 
 
 class Strings:
-    """Immutable list of strings in one byte array.
+    """List of strings in one byte array, which can only grow.
 
     Arguments
     ---------
-    strings : list of str
+    strings : iterable of str
 
     Example
     -------
@@ -32,20 +33,42 @@ class Strings:
     (3, 'bcd', ['a', '', 'bcd'])
     """
 
-    def __init__(self, strings):
-        encoded = [string.encode() for string in strings]
-        self.offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-        np.cumsum([len(item) for item in encoded], out=self.offsets[1:])
-        self.bytes = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+    def __init__(self, strings=()):
+        self._bytes = bytearray()
+        self._ends = array("q", [0])
+        for string in strings:
+            self.append(string)
+
+    def append(self, string):
+        """Adds a string; not while an array of ``bytes`` is in use."""
+        self._bytes += string.encode()
+        self._ends.append(len(self._bytes))
+
+    @property
+    def bytes(self):
+        """(number of bytes,) of all strings, in UTF-8."""
+        return np.frombuffer(self._bytes, dtype=np.uint8)
+
+    @property
+    def offsets(self):
+        """(N + 1,) where each string begins, and the last one ends."""
+        return np.frombuffer(self._ends, dtype=np.int64)
 
     def __len__(self):
-        return len(self.offsets) - 1
+        return len(self._ends) - 1
+
+    def __eq__(self, other):
+        return self._ends == other._ends and self._bytes == other._bytes
 
     def __getitem__(self, index):
         if not 0 <= index < len(self):
             raise IndexError(index)
-        start, end = self.offsets[index], self.offsets[index + 1]
-        return self.bytes[start:end].tobytes().decode()
+        return self._bytes[self._ends[index] : self._ends[index + 1]].decode()
+
+
+def as_strings(strings):
+    """``Strings`` as they are, others packed."""
+    return strings if isinstance(strings, Strings) else Strings(strings)
 
 
 class Utterances:
@@ -53,8 +76,8 @@ class Utterances:
 
     Arguments
     ---------
-    ids : list of str
-    paths : list of str
+    ids : iterable of str
+    paths : iterable of str
         Relative to the data folder.
     num_frames : array_like
         (N,) lengths in frames of each file's own sampling rate.
@@ -73,8 +96,8 @@ class Utterances:
     """
 
     def __init__(self, ids, paths, num_frames, sample_rates, sessions):
-        self.ids = Strings(ids)
-        self.paths = Strings(paths)
+        self.ids = as_strings(ids)
+        self.paths = as_strings(paths)
         self.num_frames = np.asarray(num_frames, dtype=np.int64)
         self.sample_rates = np.asarray(sample_rates, dtype=np.int64)
         self.sessions = np.asarray(sessions, dtype=np.int64)
@@ -109,22 +132,26 @@ class Utterances:
                 f"found {printable(','.join(header)[:80]) or 'nothing'}: "
                 "prepare again"
             )
-        if not rows:
+        ids, paths = Strings(), Strings()
+        columns = array("q"), array("q"), array("q")
+        for id, wav, _, *numbers in rows:
+            if leads_out(wav):
+                raise ValueError(
+                    f"{path} names {wav[:80]!r}, which is not inside the data "
+                    "folder: prepare again"
+                )
+            ids.append(id)
+            paths.append(wav)
+            try:
+                for column, number in zip(columns, numbers, strict=True):
+                    column.append(int(number))
+            except (ValueError, OverflowError) as error:
+                raise ValueError(f"{path}: {error}: prepare again") from None
+        if not len(ids):
             raise ValueError(f"{path} has no utterance: check --data_folder")
-        ids, paths, _, frames, rates, sessions = zip(*rows, strict=True)
-        outside = next((wav for wav in paths if leads_out(wav)), None)
-        if outside is not None:
-            raise ValueError(
-                f"{path} names {outside[:80]!r}, which is not inside the data "
-                "folder: prepare again"
-            )
-        try:
-            frames, rates, sessions = (
-                np.array(column, dtype=np.int64)
-                for column in (frames, rates, sessions)
-            )
-        except (ValueError, OverflowError) as error:
-            raise ValueError(f"{path}: {error}: prepare again") from None
+        frames, rates, sessions = (
+            np.frombuffer(column, dtype=np.int64) for column in columns
+        )
         if frames.min() < 1 or not 1 <= rates.min() <= rates.max() <= MAX_RATE:
             raise ValueError(
                 f"{path} has an utterance without length or sampling rate: "
@@ -154,8 +181,8 @@ class Utterances:
         """
         rows = np.asarray(rows, dtype=np.int64)
         return Utterances(
-            [self.ids[int(row)] for row in rows],
-            [self.paths[int(row)] for row in rows],
+            (self.ids[row] for row in rows),
+            (self.paths[row] for row in rows),
             self.num_frames[rows],
             self.sample_rates[rows],
             self.sessions[rows],

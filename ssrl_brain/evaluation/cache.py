@@ -7,7 +7,7 @@ import torch
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.system.distributed import from_first_rank
+from ssrl_brain.system.distributed import first_rank_says
 from ssrl_brain.system.files import read_json, write_json
 from ssrl_brain.system.folders import atomic_folder
 
@@ -42,8 +42,7 @@ def cached_embeddings(folder, key, embed, device="cpu"):
     tensor([1., 0.])
     """
     folder = Path(folder)
-    found = torch.tensor(read_json(folder / "key.json") == key, device=device)
-    if from_first_rank(found):
+    if first_rank_says(read_json(folder / "key.json") == key, device):
         logger.info("Embeddings of an earlier run: %s", folder)
         values = np.load(folder / "embeddings.npy", allow_pickle=False)
         return torch.from_numpy(values)

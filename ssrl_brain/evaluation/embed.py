@@ -7,6 +7,7 @@ import torch
 from tqdm import tqdm
 
 from ssrl_brain.data.audio import length_at, read_whole
+from ssrl_brain.evaluation.rows import Rows
 from ssrl_brain.system.distributed import num_ranks, rank
 from ssrl_brain.system.workers import hand_over
 
@@ -115,6 +116,7 @@ def embed(
     batch_seconds=60.0,
     num_workers=0,
     progress=None,
+    into=None,
 ):
     """Embeds whole utterances; the work is shared by all ranks.
 
@@ -137,11 +139,14 @@ def embed(
         Reading processes.
     progress : str, optional
         Title of a progress bar.
+    into : callable, optional
+        See ``ssrl_brain.evaluation.rows.Rows``.
 
     Returns
     -------
     torch.Tensor
-        (n, D) float32 on the CPU, in the order of ``rows``.
+        (n, D) float32 on the CPU, in the order of ``rows``; with ``into`` None
+        on all ranks but the first.
     """
     rows = np.arange(len(table)) if rows is None else np.asarray(rows)
     lengths = [
@@ -156,13 +161,11 @@ def embed(
         table, data_folder, sample_rate, [rows[b] for b in mine]
     )
     bar = read_batches(batches_of_waves, num_workers, progress)
-    embeddings = None
+    embeddings = Rows(len(rows), sum(map(len, mine)), into)
     for batch, (wave, length) in zip(mine, bar, strict=True):
         vectors = encode(wave.to(device), length.to(device)).float().cpu()
-        if embeddings is None:
-            embeddings = torch.zeros(len(rows), vectors.shape[1])
-        embeddings[batch] = vectors
-    return sum_over_ranks(embeddings, device)
+        embeddings.put(batch, vectors)
+    return embeddings.of_all_ranks(device)
 
 
 def read_batches(batches, num_workers=0, progress=None):
@@ -194,20 +197,3 @@ def read_batches(batches, num_workers=0, progress=None):
         dynamic_ncols=True,
         disable=progress is None or rank() > 0,
     )
-
-
-def sum_over_ranks(embeddings, device):
-    """Joins the rows of all ranks; each row is zero on all ranks but one."""
-    if num_ranks() == 1:
-        return embeddings
-    dim = torch.tensor(
-        0 if embeddings is None else embeddings.shape[1], device=device
-    )
-    torch.distributed.all_reduce(dim, torch.distributed.ReduceOp.MAX)
-    if embeddings is None:
-        raise ValueError("fewer utterances than ranks: use fewer ranks")
-    for part in embeddings.split(2**16):  # all of them may not fit a GPU
-        shared = part.to(device)
-        torch.distributed.all_reduce(shared)
-        part.copy_(shared)
-    return embeddings

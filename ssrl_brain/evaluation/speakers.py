@@ -5,6 +5,7 @@ only reports less. One stage learns from them, fine-tuning with labels, by
 ``labelled_subset``.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,21 +42,31 @@ def read_speakers(path, ids):
         return None
     speaker_of = _speaker_names(path)
     try:
-        names = [speaker_of[name] for name in ids]
+        return _numbered(speaker_of[name] for name in ids)
     except KeyError as error:
         raise ValueError(
             f"{path} does not name the speaker of {error}: prepare again"
         ) from None
-    return np.unique(names, return_inverse=True)[1]
 
 
 def _speaker_names(path):
-    """{ID: name of its speaker}"""
+    """{ID: name of its speaker}; each name is held once."""
     header, rows = read_table(path)
     if not {"ID", "speaker"} <= set(header):
         raise ValueError(f"{path} must have the columns ID,speaker")
     id, speaker = header.index("ID"), header.index("speaker")
-    return {row[id]: row[speaker] for row in rows}
+    return {row[id]: sys.intern(row[speaker]) for row in rows}
+
+
+def _numbered(names):
+    """(N,) position of each name among the sorted names."""
+    seen = {}
+    numbers = np.fromiter(
+        (seen.setdefault(name, len(seen)) for name in names), dtype=np.int64
+    )
+    place = np.empty(len(seen), dtype=np.int64)
+    place[[seen[name] for name in sorted(seen)]] = np.arange(len(seen))
+    return place[numbers]
 
 
 def labelled_subset(table, speakers_csv, fraction, seed):
@@ -110,14 +121,15 @@ def labelled_subset(table, speakers_csv, fraction, seed):
     order = random_generator("labelled", seed).permutation(len(named))
     num = round(fraction * len(named))
     rows = np.sort(np.array(named, dtype=np.int64)[order[:num]])
-    names = [speaker_of[table.ids[int(row)]] for row in rows]
-    if len(set(names)) < 2:
+    speakers = _numbered(speaker_of[table.ids[row]] for row in rows)
+    num_speakers = len(np.unique(speakers))
+    if num_speakers < 2:
         raise ValueError(
             f"{speakers_csv} gives {num} labelled utterances of "
-            f"{len(set(names))} speaker(s), and fine-tuning needs two: raise "
+            f"{num_speakers} speaker(s), and fine-tuning needs two: raise "
             f"--label_fraction={fraction}, or name more training utterances"
         )
-    return rows, np.unique(names, return_inverse=True)[1]
+    return rows, speakers
 
 
 def share_of_speakers(table, speakers_csv, fraction, seed):

@@ -158,6 +158,9 @@ class Validation:
     trial_list : str
         Name of one of the prepared lists; by default the first that error
         rates can come of.
+    **batches
+        How utterances are read and batched, options of
+        ``ssrl_brain.evaluation.embed.embed``.
 
     Example
     -------
@@ -172,8 +175,10 @@ class Validation:
         sample_rate,
         every=1,
         trial_list=None,
+        **batches,
     ):
         self.every = every
+        self.batches = batches
         self.data_folder = data_folder
         self.sample_rate = sample_rate
         self.trials = None
@@ -206,6 +211,12 @@ class Validation:
         """Metrics of an encoder, see ``verify``."""
         rows = self.trials.rows()
         vectors = embed(
-            encode, self.table, self.data_folder, self.sample_rate, device, rows
+            encode,
+            self.table,
+            self.data_folder,
+            self.sample_rate,
+            device,
+            rows,
+            **self.batches,
         )
         return verify(vectors, self.trials.of_rows(rows))

@@ -12,6 +12,7 @@ from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.evaluation.embed import embed
 from ssrl_brain.handover.trust import check_encoder_folder, read_weights
+from ssrl_brain.networks.faster import constants_to_
 
 
 class ExportedEncoder:
@@ -59,6 +60,7 @@ class ExportedEncoder:
             self.model.audio_normalizer.sample_rate,
         )
         self.device = self.model.device  # found out, where none was named
+        constants_to_(self.model.mods["compute_features"], self.device)
 
     def _refuse_missing_weights(self):
         """The toolkit only warns, and leaves what is missing at random."""

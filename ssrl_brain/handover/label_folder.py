@@ -5,11 +5,13 @@ Plain files: ``embeddings.npy`` (N, D), ``centroids.npy`` (K, D),
 """
 
 import csv
+from array import array
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ssrl_brain.data.utterances import Strings, as_strings
 from ssrl_brain.system.files import (
     read_array,
     read_json,
@@ -65,7 +67,8 @@ def write_pseudo_labels(
     }
     with locked(folder), atomic_folder(folder, "labels") as temporary:
         if embeddings is not None:
-            np.save(temporary / "embeddings.npy", np.float32(embeddings))
+            embeddings = np.asarray(embeddings, dtype=np.float32)  # no copy
+            np.save(temporary / "embeddings.npy", embeddings)
         np.save(temporary / "centroids.npy", np.float32(centroids))
         with open(
             temporary / "pseudo_labels.csv", "w", newline="", encoding="utf-8"
@@ -125,32 +128,58 @@ def read_pseudo_labels(folder, table):
             f"({source.get('num_utterances')!s:.20} utterances, now "
             f"{len(table)}): {AGAIN}"
         )
-    header, rows = read_table(folder / "pseudo_labels.csv")
-    if header != COLUMNS:
-        raise ValueError(
-            f"{folder}/pseudo_labels.csv must have the columns "
-            f"{','.join(COLUMNS)}: {AGAIN}"
-        )
-    if [row[0] for row in rows] != list(table.ids):
+    ids, labels, distances, keep = read_label_table(folder)
+    if ids != as_strings(table.ids):
         raise ValueError(
             f"{folder}/pseudo_labels.csv does not list the utterances of the "
             f"table in their order: {AGAIN}"
         )
     centroids = read_array(folder / "centroids.npy", num_dims=2)
-    try:
-        labels = np.array([row[1] for row in rows], dtype=np.int64)
-        distances = np.array([row[2] for row in rows], dtype=np.float64)
-        keep = np.array([row[3] for row in rows], dtype=np.int64).astype(bool)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{folder}/pseudo_labels.csv: {error}: {AGAIN}"
-        ) from None
     if labels.min() < 0 or labels.max() >= len(centroids):
         raise ValueError(
             f"{folder}: labels must lie in 0..{len(centroids) - 1}, found "
             f"{labels.min()}..{labels.max()}: {AGAIN}"
         )
     return PseudoLabels(labels, distances, keep, centroids, source)
+
+
+def read_label_table(folder):
+    """Columns of a label folder's ``pseudo_labels.csv``.
+
+    Arguments
+    ---------
+    folder : str
+
+    Returns
+    -------
+    ids : Strings
+    labels, distances, keep : numpy.ndarray
+        (N,) int64, float64 and bool.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one line that names the file.
+    """
+    path = Path(folder) / "pseudo_labels.csv"
+    header, rows = read_table(path)
+    if header != COLUMNS:
+        raise ValueError(
+            f"{path} must have the columns {','.join(COLUMNS)}: {AGAIN}"
+        )
+    ids, columns = Strings(), (array("q"), array("d"), array("q"))
+    for id, *numbers in rows:
+        ids.append(id)
+        try:
+            for column, kind, number in zip(
+                columns, (int, float, int), numbers, strict=True
+            ):
+                column.append(kind(number))
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{path}: {error}: {AGAIN}") from None
+    types = np.int64, np.float64, np.int64
+    labels, distances, keep = map(np.frombuffer, columns, types)
+    return ids, labels, distances, keep.astype(bool)
 
 
 def read_embeddings(folder):

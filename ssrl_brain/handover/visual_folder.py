@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
+from speechbrain.utils.distributed import infer_device
 
 from ssrl_brain.evaluation.embed_frames import embed_frames
 from ssrl_brain.handover.encoder_folder import encoder_fingerprint
@@ -19,7 +20,8 @@ class ExportedVisualEncoder:
     Arguments
     ---------
     folder : str
-    device : str
+    device : str or None
+        None: a GPU, where there is one; of several ranks each has its own.
     trusted : bool
         Builds whatever the folder names, without a look at it.
 
@@ -43,8 +45,8 @@ class ExportedVisualEncoder:
         self.image_size = int(hparams["image_size"])
         self.model = hparams["embedding_model"]
         load_encoder_(self.model, folder)
-        self.model.to(device).eval()
-        self.device = device
+        self.device = infer_device() if device is None else device
+        self.model.to(self.device).eval()
 
     def fingerprint(self):
         """Changes with the weights or the layers of the encoder."""

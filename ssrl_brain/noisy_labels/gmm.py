@@ -18,6 +18,8 @@ import torch
 
 logger = logging.getLogger(__name__)
 
+BLOCK = 2**18  # values of float64 at a time
+
 
 class TwoGaussians(NamedTuple):
     """A mixture; component 0 has the smaller mean: clean labels."""
@@ -61,16 +63,16 @@ def fit_two_gaussians(x, num_groups=8192, tol=1e-6, max_iters=5000):
     tensor([-4.,  1.], dtype=torch.float64)
     """
     x = torch.as_tensor(x).detach().cpu().numpy()
-    # sorted in their own type and scaled in place, for there may be many
-    x = np.sort(x[np.isfinite(x)]).astype(np.float64)
+    # a copy in its own type, sorted in place, for there may be many
+    x = x[np.isfinite(x)]
+    x.sort()
     if len(x) < 4:
         return None
-    center, spread = x.mean(), x.std()
-    if spread <= 1e-9 * max(abs(x[0]), abs(x[-1])):  # equal, but for rounding
+    center, spread = _mean_and_std(x)
+    largest = max(abs(float(x[0])), abs(float(x[-1])))
+    if spread <= 1e-9 * largest:  # equal, but for rounding
         return None
-    x -= center
-    x /= spread
-    count, mean, square = _groups(x, num_groups)
+    count, mean, square = _groups(x, num_groups, center, spread)
 
     posterior = _best_split(count, mean)  # (2, groups)
     parameters = _maximise(posterior, count, mean, square)
@@ -128,8 +130,10 @@ def clean_probability(x, mixture, monotone=False):
     """
     if mixture is None:
         return torch.ones_like(x)
-    parts = x.split(2**20)  # of float64 a few at a time
-    return torch.cat([_clean_probability(p, mixture, monotone) for p in parts])
+    found = torch.empty_like(x)
+    for part, place in zip(x.split(BLOCK), found.split(BLOCK), strict=True):
+        place.copy_(_clean_probability(part, mixture, monotone))
+    return found
 
 
 def _clean_probability(x, mixture, monotone):
@@ -224,13 +228,37 @@ def loss_gate(mixture):
     return gate
 
 
-def _groups(x, num_groups):
-    """Size, mean and mean square of equally large groups of sorted values."""
+def _mean_and_std(x):
+    """Of all values, of which a few at a time are made float64."""
+    parts = np.array_split(x, len(x) // BLOCK + 1)
+    mean = sum(part.astype(np.float64).sum() for part in parts) / len(x)
+    squares = (np.square(part.astype(np.float64) - mean) for part in parts)
+    return mean, np.sqrt(sum(part.sum() for part in squares) / len(x))
+
+
+def _groups(x, num_groups, center, spread):
+    """Size, mean and mean square of equally large groups of sorted values.
+
+    The values are centred and scaled, a few groups at a time.
+    """
     num_groups = min(num_groups, len(x))
-    start = np.arange(num_groups) * len(x) // num_groups
-    count = np.diff(start, append=len(x))
-    mean = np.add.reduceat(x, start) / count
-    return count, mean, np.add.reduceat(x**2, start) / count
+    start = np.arange(num_groups + 1) * len(x) // num_groups
+    count = np.diff(start)
+    blocks = np.array_split(
+        np.arange(num_groups), min(len(x) // BLOCK + 1, num_groups)
+    )
+    sums = []
+    for groups in blocks:
+        first, end = start[groups[0]], start[groups[-1] + 1]
+        values = (x[first:end].astype(np.float64) - center) / spread
+        sums.append(
+            [
+                np.add.reduceat(power, start[groups] - first)
+                for power in (values, values**2)
+            ]
+        )
+    mean, square = np.concatenate(sums, axis=1) / count
+    return count, mean, square
 
 
 def _best_split(count, mean):

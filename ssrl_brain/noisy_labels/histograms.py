@@ -26,13 +26,31 @@ def histogram(x, num_bins=100, limits=None):
     >>> histogram(torch.tensor([0.0, 0.0, 2.0, torch.inf]), num_bins=2)
     {'low': 0.0, 'high': 2.0, 'counts': [2, 1]}
     """
-    x = torch.as_tensor(x).detach().double().cpu().numpy()
-    counts, edges = np.histogram(x[np.isfinite(x)], num_bins, limits)
+    parts = torch.as_tensor(x).detach().split(2**18)  # there may be many
+    if limits is None:
+        limits = _ends(parts)
+    counts = sum(np.histogram(_finite(x), num_bins, limits)[0] for x in parts)
+    edges = np.histogram_bin_edges([], num_bins, limits)
     return {
         "low": float(edges[0]),
         "high": float(edges[-1]),
         "counts": counts.tolist(),
     }
+
+
+def _ends(parts):
+    """Smallest and largest finite value of all parts; None without any."""
+    ends = [(x.min(), x.max()) for x in map(_finite, parts) if len(x)]
+    if not ends:
+        return None
+    low, high = zip(*ends, strict=True)
+    return min(low), max(high)
+
+
+def _finite(x):
+    """Those values as float64 that are finite."""
+    x = x.double().cpu().numpy()
+    return x[np.isfinite(x)]
 
 
 def loss_histograms(x, right=None):

@@ -3,7 +3,14 @@
 All rows are rows of the utterance table, never positions in a batch.
 """
 
+import math
+
 import torch
+
+
+def share(chosen):
+    """Share of the rows that are chosen, (N,) bool, as a number."""
+    return chosen.sum().item() / max(len(chosen), 1)
 
 
 def queue_mode(queue):
@@ -53,8 +60,13 @@ def queue_agreement(queue, labels):
     0.875
     """
     # a part at a time: sums of many rows take more memory than the queues
-    parts = zip(queue.split(2**20), labels.split(2**20), strict=True)
-    return torch.cat([_agreement(*part) for part in parts]).mean().item()
+    parts = zip(queue.split(2**18), labels.split(2**18), strict=True)
+    total, used = 0.0, 0
+    for part in parts:
+        shares = _agreement(*part)
+        total += shares.double().sum().item()
+        used += len(shares)
+    return total / used if used else math.nan
 
 
 def _agreement(queue, labels):
@@ -154,8 +166,8 @@ class LabelQueue(torch.nn.Module):
             ``teacher_student_agreement``, the share of the utterances whose
             label the student predicted.
         """
-        changed = (self.label != self.previous_label).float().mean().item()
-        agreed = (self.student_label == self.label).float().mean().item()
+        changed = share(self.label != self.previous_label)
+        agreed = share(self.student_label == self.label)
         self.previous_label.copy_(self.label)
         record = {
             "clusters": int((self.label.bincount() > 0).sum()),
@@ -163,7 +175,7 @@ class LabelQueue(torch.nn.Module):
             "labels_changed": changed,
             "teacher_student_agreement": agreed,
         }
-        if (self.queue >= 0).any():
+        if (self.queue[:, -1] >= 0).any():  # of which the last is filled first
             record["queue_agreement"] = queue_agreement(self.queue, self.label)
         return record
 
@@ -230,8 +242,7 @@ class GateMemory(torch.nn.Module):
 
     def shares(self):
         """Shares of the utterances that passed, were corrected, dropped."""
-        passed = self.passed.float().mean().item()
-        corrected = self.corrected.float().mean().item()
+        passed, corrected = share(self.passed), share(self.corrected)
         return {
             "passed": passed,
             "corrected": corrected,

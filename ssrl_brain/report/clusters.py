@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ssrl_brain.report import cluster_figures, numbers, tables
+from ssrl_brain.handover.label_folder import read_label_table
+from ssrl_brain.report import cluster_figures, numbers
 from ssrl_brain.report.overview import ids_cell
 from ssrl_brain.report.page import (
     details,
@@ -36,7 +37,7 @@ def clusters(folder, clips=None):
     -------
     list of Html
     """
-    ids, labels, distances, keep = tables.read_labels(folder)
+    ids, labels, distances, keep = read_label_table(folder)
     found = numbers.clusters_of(labels, distances)
     heading = tag("h3", "Clusters at its end")
     if not len(found.sizes):

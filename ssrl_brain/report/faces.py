@@ -6,7 +6,8 @@ import io
 from PIL import Image
 
 from ssrl_brain.data.frames import Frames
-from ssrl_brain.report import numbers, tables
+from ssrl_brain.handover.label_folder import read_label_table
+from ssrl_brain.report import numbers
 from ssrl_brain.report.page import figure, missing, tag
 
 ACROSS = 12  # faces of a cluster
@@ -39,7 +40,7 @@ def contact_sheet(run, prepared, number):
         or not (prepared / "frames.csv").is_file()
     ):
         return [heading, missing("This stage was not given any frames.")]
-    ids, labels, distances, _ = tables.read_labels(run.label_folder)
+    ids, labels, distances, _ = read_label_table(run.label_folder)
     found = numbers.clusters_of(labels, distances)
     shown = numbers.largest(found, number)
     frames = Frames.from_csv(prepared / "frames.csv", folder, ids)

@@ -1,4 +1,4 @@
-"""Files of a run that the report reads: scores, labels, exclusions, warnings."""
+"""Files of a run that the report reads: scores, exclusions, warnings."""
 
 import csv
 import re
@@ -44,26 +44,6 @@ def read_scores(path):
             "verify.py again"
         )
     return scores, labels
-
-
-def read_labels(folder):
-    """Columns of a label folder's ``pseudo_labels.csv``.
-
-    Returns
-    -------
-    ids : list of str
-    labels, distances, keep : numpy.ndarray
-        (N,) integers, floats and bools.
-    """
-    path = Path(folder) / "pseudo_labels.csv"
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    try:
-        ids, *columns = zip(*rows, strict=True) if rows else ([],) * 4
-        labels, distances, keep = (np.array(x, dtype=float) for x in columns)
-    except ValueError:
-        raise ValueError(f"{path} is damaged: make the labels again") from None
-    return list(ids), labels.astype(int), distances, keep.astype(bool)
 
 
 def read_excluded(prepared, examples=5):

@@ -1,7 +1,8 @@
 """What a report comes to, in one paragraph and a few things to do."""
 
 from ssrl_brain.evaluation.tables import with_interval
-from ssrl_brain.report import numbers, tables
+from ssrl_brain.handover.label_folder import read_label_table
+from ssrl_brain.report import numbers
 from ssrl_brain.report.overview import warnings
 from ssrl_brain.report.page import Html, joined, tag
 from ssrl_brain.system.files import read_json
@@ -131,7 +132,7 @@ def suggested(runs):
 
 def clustering(run):
     """How many clusters there are, and of what."""
-    ids, labels, distances, _ = tables.read_labels(run.label_folder)
+    ids, labels, distances, _ = read_label_table(run.label_folder)
     found = numbers.clusters_of(labels, distances)
     text = (
         f"The {len(ids):,} training utterances are in {len(found.sizes):,} "

@@ -140,6 +140,24 @@ def from_first_rank(tensor):
     return tensor
 
 
+def first_rank_says(answer, device):
+    """The first rank's answer, on every rank; a GPU is asked only of several.
+
+    Arguments
+    ---------
+    answer : bool
+    device : str or torch.device
+
+    Example
+    -------
+    >>> first_rank_says(True, "cpu")
+    True
+    """
+    if num_ranks() == 1:
+        return answer
+    return bool(from_first_rank(torch.tensor(answer, device=device)))
+
+
 @torch.no_grad()
 def share_buffers(module):
     """Gives the first rank's BatchNorm statistics to all ranks.

@@ -83,6 +83,9 @@ def read_json(path):
 def read_table(path):
     """Reads a CSV file of which every row has as many fields as the header.
 
+    Row by row, for a table of a hundred million does not fit the memory as
+    lists of strings.
+
     Arguments
     ---------
     path : str or Path
@@ -90,21 +93,39 @@ def read_table(path):
     Returns
     -------
     header : list of str
-    rows : list of list of str
+    rows : iterator of list of str
+        Raises as well, at the row that is at fault.
 
     Raises
     ------
     ValueError
         In one line that names the file.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "table.csv"
+    >>> _ = path.write_text("a,b\\n1,2\\n")
+    >>> header, rows = read_table(path)
+    >>> header, list(rows)
+    (['a', 'b'], [['1', '2']])
     """
+    lines = _lines(path)
+    return next(lines), lines
+
+
+def _lines(path):
+    """Yields the header, [] of an empty file, and the rows."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
+            reader = csv.reader(file)
+            header = next(reader, [])
+            yield header
+            for row in reader:
+                if len(row) != len(header):
+                    raise ValueError(f"{path} has a broken row: make it again")
+                yield row
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a table in UTF-8: {error}") from None
-    if any(len(row) != len(header) for row in rows):
-        raise ValueError(f"{path} has a broken row: make it again")
-    return header, rows
 
 
 def read_array(path, num_dims):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from ssrl_brain.commands import publish, verify
+from ssrl_brain.commands import publish, train, verify
 from ssrl_brain.evaluation import embed as embed_module
 from ssrl_brain.evaluation.metrics import verification_metrics
 from ssrl_brain.evaluation.tables import markdown_table, verification_row
@@ -257,6 +257,42 @@ def test_validation_needs_no_more_than_its_own_list_names(run, start, tmp_path):
         )
         found = validation(encoder, "cpu")
         assert {k: expected[name][k] for k in found} == pytest.approx(found)
+
+
+def test_validation_embeds_in_batches(start):
+    sizes, found = [], []
+
+    def encode(wave, lengths):
+        """Something that padding does not change."""
+        sizes[-1].append(len(wave))
+        moments = [(wave**power).sum(1) for power in (2, 3, 4)]
+        return torch.stack(moments, 1) / (lengths * wave.shape[1])[:, None]
+
+    for options in ({}, {"max_padding": 0.9, "batch_seconds": 1000}):
+        sizes.append([])
+        validation = Validation(
+            start["prepared_folder"], start["data_folder"], 16000, **options
+        )
+        found.append(validation(encode, "cpu"))
+    assert len(sizes[1]) == 1 < len(sizes[0])
+    assert sum(sizes[0]) == sum(sizes[1])
+    assert found[0] == pytest.approx(found[1])
+
+
+def test_a_stage_hands_its_batches_to_the_validation(start, command, tmp_path):
+    line = command(
+        "dlg_lc.yaml",
+        **{**start, "number_of_epochs": 0},
+        output_folder=tmp_path / "run",
+        max_padding=0.5,
+        batch_seconds=9,
+    )
+    brain = train.main(line)
+    assert brain.hparams.make_validation().batches == {
+        "max_padding": 0.5,
+        "batch_seconds": 9,
+        "num_workers": brain.hparams.num_workers,
+    }
 
 
 def test_scores_are_calibrated_on_a_list(run, start, tmp_path, capsys):

@@ -24,15 +24,19 @@ def test_reading_scales_and_gives_three_channels(tmp_path):
 
 
 def write_csv(path, rows, header="ID,source,frames"):
-    path.write_text("\n".join([header, *rows]) + "\n")
+    text = "\n".join([header, *rows]) + "\n"
+    path.write_bytes(text.encode(errors="surrogateescape"))
 
 
 @pytest.mark.parametrize(
     "header, rows, message",
     [
         ("ID,source", ["u,a"], "expected the columns"),
-        ("ID,source,frames", ["u,a"], "expected the columns"),
+        ("ID,source,frames", ["u,a"], "has a broken row"),
         ("ID,source,frames", ["other,a,1.jpg"], "other utterances"),
+        ("ID,source,frames", [], "other utterances"),
+        ("ID,source,frames", ["u,a,1.jpg", "v,a,1.jpg"], "other utterances"),
+        ("ID,source,frames", ["u,a,\udcff"], "not a table in UTF-8"),
         ("ID,source,frames", ["u,../a,1.jpg"], "no frames inside"),
         ("ID,source,frames", ["u,a,../1.jpg"], "no frames inside"),
         ("ID,source,frames", ["u,a,"], "no frames inside"),

@@ -1,5 +1,8 @@
 """The table of utterances."""
 
+import pickle
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +18,15 @@ HEADER = "ID,wav,duration,num_frames,sample_rate,session\n"
 def test_strings_come_back(strings):
     packed = Strings(strings)
     assert list(packed) == strings and len(packed) == len(strings)
+
+
+def test_strings_grow_and_are_handed_to_other_processes():
+    names = Strings()
+    for name in ("ä", "", "b"):
+        names.append(name)
+    assert list(names) == list(pickle.loads(pickle.dumps(names)))
+    assert names.offsets.tolist() == [0, 2, 2, 3]
+    assert names.bytes.tobytes() == "äb".encode()
 
 
 @pytest.mark.parametrize("index", [-1, 2])
@@ -58,6 +70,25 @@ def test_other_tables_are_refused_in_one_line(tmp_path, text, message):
     with pytest.raises(ValueError, match=f"train.csv.*{message}") as error:
         read(tmp_path, text)
     assert "\n" not in str(error.value)
+
+
+def test_reading_takes_little_more_than_what_is_kept(tmp_path):
+    """As lists of strings a table takes eight times as much."""
+    rows = "".join(
+        f"speaker{i // 90}/session{i // 9}/{i},speaker{i // 90}/session{i // 9}"
+        f"/{i}.wav,8.0,{128000 + i},16000,{i // 9}\n"
+        for i in range(20000)
+    )
+    (tmp_path / "train.csv").write_text(HEADER + rows)
+    del rows
+    tracemalloc.start()
+    try:
+        table = Utterances.from_csv(tmp_path / "train.csv")
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(table) == 20000 and kept > 20000 * 60
+    assert peak < 1.3 * kept
 
 
 def test_a_missing_table_names_the_remedy(tmp_path):

@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ssrl_brain.data.frames import Frames
-from ssrl_brain.evaluation.embed_frames import embed_frames
+from ssrl_brain.evaluation.embed_frames import (
+    embed_frames,
+    shares,
+    sums_of_rows,
+)
 
 
 @pytest.fixture
@@ -37,3 +43,29 @@ def test_mean_of_all_frames_by_hand(frames, batch_frames, num_workers):
     )
     expected = [[20, np.mean([100, 400, 900])], [40, 1600]]
     torch.testing.assert_close(found, torch.tensor(expected).float())
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 14))
+def test_ranks_share_all_utterances(counts, num_ranks):
+    counts = np.array(counts)
+    found = shares(counts, num_ranks)
+    assert len(found) == num_ranks
+    assert np.concatenate(found).tolist() == list(range(len(counts)))
+    if num_ranks <= len(counts):
+        assert all(len(rows) for rows in found)
+    alike = [len(rows) for rows in shares(np.ones(12), num_ranks)]
+    assert max(alike) - min(alike) <= 1
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 14))
+def test_sums_do_not_depend_on_the_batches(counts, batch):
+    rows = torch.repeat_interleave(torch.tensor(counts))
+    vectors = torch.randn(len(rows), 2)
+    parts = zip(rows.split(batch), vectors.split(batch), strict=True)
+    found = list(sums_of_rows(parts))
+    assert np.concatenate([x for x, _ in found]).tolist() == list(
+        range(len(counts))
+    )
+    expected = torch.zeros(len(counts), 2).double()
+    expected.index_add_(0, rows, vectors.double())
+    assert torch.equal(torch.cat([x for _, x in found]), expected)

@@ -5,7 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ssrl_brain.data.preparation import write_table
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.evaluation.speakers import (
     GateMetrics,
@@ -33,6 +36,16 @@ def test_numbers_follow_the_ids_asked_for(prepared):
     found = read_speakers(prepared / "speakers.csv", ["d", "c", "a", "b"])
     assert found[0] == found[2]
     assert len(set(found.tolist())) == 3 and found.shape == (4,)
+
+
+@given(st.lists(st.sampled_from(["b", "a", "ä", "Zoë", "van x, y", "B"])))
+def test_numbers_are_places_among_the_sorted_names(tmp_path_factory, names):
+    path = tmp_path_factory.mktemp("speakers") / "speakers.csv"
+    rows = [[f"u{i}", name] for i, name in enumerate(names)]
+    write_table(path, ["ID", "speaker"], rows)
+    found = read_speakers(path, [id for id, _ in rows])
+    expected = np.unique(np.array(names, dtype=str), return_inverse=True)[1]
+    assert found.tolist() == expected.tolist() and found.dtype == np.int64
 
 
 def test_unknown_speakers(prepared, tmp_path):

@@ -114,6 +114,7 @@ def edit(folder, old, new):
     "old, new, message",
     [
         ("ä/1,2,0,1\n", "", "does not list the utterances"),  # truncated
+        ("ä/1,2,0,1\n", "ä/1,2,0,1\n" * 2, "does not list the utterances"),
         ("ä/1,2,0,1\n", "ä/1,2", "has a broken row"),
         ("pseudo_label,", "speaker,", "must have the columns"),
         ("a,2", "x,2", "does not list the utterances"),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssrl_brain.clustering.online import SinkhornAssignment
+from ssrl_brain.evaluation import rows as rows_of
 from ssrl_brain.evaluation.embed import embed
 from ssrl_brain.system.distributed import (
     distinct_rows,
@@ -77,6 +78,17 @@ def on_two_ranks(number, folder, results):
         return wave.mean(1, keepdim=True) + torch.arange(2)
 
     embeddings = embed(encode, Table(), folder, 100, batch_seconds=2.0)
+    only_first = embed(
+        encode, Table(), folder, 100, batch_seconds=2.0, into=rows_of.in_memory
+    )
+    rows_of.BLOCK = 3
+    mine = [[4, 0, 6], [1, 5, 2, 3]][number]
+    found = []
+    for into in (None, rows_of.in_memory):
+        made = rows_of.Rows(7, len(mine), into)
+        made.put(mine[:2], torch.tensor(mine[:2])[:, None].float())
+        made.put(mine[2:], torch.tensor(mine[2:])[:, None].float())
+        found.append(made.of_all_ranks("cpu"))
     results[number] = [
         every.tolist(),
         [x.tolist() for x in rows],
@@ -84,7 +96,9 @@ def on_two_ranks(number, folder, results):
         embeddings.tolist(),
         labels.tolist(),
         [x.tolist() for x in assigned],
-        sum(calls),
+        sum(calls) / 2,
+        None if only_first is None else only_first.tolist(),
+        [None if x is None else x.flatten().tolist() for x in found],
     ]
     torch.distributed.destroy_process_group()
 
@@ -104,7 +118,10 @@ def test_two_processes_hold_the_same(tmp_path):
         )
         first, second = results[0], results[1]
     assert first[:6] == second[:6]
-    every, rows, mean, embeddings, labels, assigned, _ = first
+    every, rows, mean, embeddings, labels, assigned, *_ = first
+    assert first[7] == embeddings and second[7] is None
+    assert first[8] == [list(range(7)), list(range(7))]
+    assert second[8] == [list(range(7)), None]
     assert assigned[0] == []
     assert assigned[1] == [0, 2, 4, 9, 10, 12, 14, 19]  # of both ranks
     assert labels == [3, 4]
