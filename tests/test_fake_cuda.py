@@ -56,7 +56,7 @@ AT_ITS_END = {
     "noisy_labels/memory.py cluster_size_quantiles": "for the log",
     "noisy_labels/memory.py queue_agreement": "for the log",
     "noisy_labels/memory.py _agreement": "for the log",
-    "noisy_labels/memory.py shares": "what the gate did, for the log",
+    "noisy_labels/memory.py share": "of labels that pass or change, for the log",
     "noisy_labels/gmm.py fit_two_gaussians": "the fit is numpy's",
     "noisy_labels/histograms.py loss_histograms": "of the losses, for the log",
 }
