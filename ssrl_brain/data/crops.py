@@ -78,6 +78,30 @@ def crop_starts(total, lengths, generator, spread=True):
     return starts
 
 
+def share_alike(durations, seconds):
+    """Share of the utterances in which two crops are mostly the same audio.
+
+    There is no room for them to share less than half of a crop.
+
+    Arguments
+    ---------
+    durations : numpy.ndarray
+        (N,) in seconds.
+    seconds : float
+        Length of a crop.
+
+    Returns
+    -------
+    float
+
+    Example
+    -------
+    >>> share_alike(np.array([2.0, 2.9, 3.0, 8.0]), 2.0)
+    0.5
+    """
+    return float(np.mean(durations < 1.5 * seconds))
+
+
 def place(plans, spread, samples_of):
     """Fills in the starts; crops of views that spread avoid each other.
 
