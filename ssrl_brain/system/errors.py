@@ -80,7 +80,7 @@ def mendable(error):
                 f"error: {one_line(error)}: not enough memory, lower "
                 "--batch_size, --batch_seconds or --num_workers"
             )
-        if str(error).endswith("by peer"):  # as gloo says that it hung up
+        if is_rank_gone(error):
             return "error: another rank is gone, its own output says why"
     return None
 
@@ -134,6 +134,34 @@ def is_dead_worker(error):
         return any("multiprocessing" in place.filename for place in places)
     return isinstance(error, BrokenProcessPool) or str(error).startswith(
         "DataLoader worker (pid"
+    )
+
+
+def is_rank_gone(error):
+    """Whether another rank has hung up, as gloo, NCCL or the store says it.
+
+    Which of gloo's words come is a matter of whether that rank had read all
+    that was sent to it, and of who was about to write.
+
+    Example
+    -------
+    >>> is_rank_gone(RuntimeError("[pair.cc] Connection closed by peer [::1]"))
+    True
+    >>> is_rank_gone(RuntimeError("Read error: Connection reset by peer"))
+    True
+    >>> is_rank_gone(RuntimeError("writev [::1]: Broken pipe"))
+    True
+    >>> is_rank_gone(RuntimeError("address already in use"))
+    False
+    """
+    return isinstance(error, RuntimeError) and any(
+        words in str(error)
+        for words in (
+            "by peer",
+            "Broken pipe",
+            "Connection was likely closed",
+            "ncclRemoteError",
+        )
     )
 
 
