@@ -4,11 +4,13 @@
 
 Takes the command line of train.py and prints one line of JSON: utterances,
 hours, epochs, steps, seconds of a step, how many seconds of speech are embedded
-in a second, and gigabytes of memory. Weights are random, and so are pseudo
+in a second, gigabytes of memory, and what it would warn of. Weights are random, and so are pseudo
 labels where the stage needs some; --kept=0.4 keeps that share of them.
 """
 
+import contextlib
 import json
+import logging
 import resource
 import statistics
 import sys
@@ -39,7 +41,7 @@ def main(arguments):
     rest = [x for x in arguments if x not in own]
     kept = float(own[-1].partition("=")[2]) if own else 1.0
     hparams_file, run_options, overrides = command_line.parse(rest)
-    with tempfile.TemporaryDirectory() as folder:
+    with warnings_of_stage() as told, tempfile.TemporaryDirectory() as folder:
         overrides |= stand_ins(hparams_file, folder)
         hparams = command_line.load(hparams_file, overrides)
         on_first_rank(hparams["prepare"])
@@ -65,6 +67,7 @@ def main(arguments):
             # of what is clustered, faces included
             "emb_dim": hparams["emb_dim"] + hparams.get("visual_emb_dim", 0),
             "memory_gb": memory_gb(),
+            "warnings": told,
         }
     print(json.dumps(measured), flush=True)
     return measured
@@ -94,6 +97,20 @@ def write_random_labels(folder, table, hparams, kept):
     )
     keep = generator.permutation(len(table)) < round(kept * len(table))
     write_pseudo_labels(folder, table, clusters, keep)
+
+
+@contextlib.contextmanager
+def warnings_of_stage():
+    """Yields a list that takes what this package warns of meanwhile."""
+    messages = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: messages.append(record.getMessage())
+    package = logging.getLogger("ssrl_brain")
+    package.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        package.removeHandler(handler)
 
 
 class Enough(Exception):

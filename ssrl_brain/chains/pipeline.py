@@ -22,8 +22,8 @@ it shows what the stages logged, and clusters.csv lists every file with its
 cluster.
 
 With --plan nothing is trained: data are prepared, a few real batches of each
-stage are run, and the plan says what would run, for how long and in how much
-memory. With --no_audio the report holds no clips of utterances.
+stage are run, and the plan says what would run, for how long, in how much memory,
+and what the stages would warn of. With --no_audio the report holds no clips of utterances.
 """
 
 import contextlib

@@ -38,7 +38,7 @@ def plan(steps):
     -------
     str
     """
-    rows, seconds, measured = [], 0.0, {}
+    rows, seconds, measured, told = [], 0.0, {}, {}
     drops = [float(step.options.get("drop_fraction", 0)) for step in steps]
     for step, dropped in zip(steps, [0.0, *drops], strict=False):
         if (step.folder / "done.json").is_file() and not step.missing():
@@ -59,6 +59,8 @@ def plan(steps):
         row, cost = step_row(step, measured[command])
         rows.append(row)
         seconds += cost
+        for warning in dict.fromkeys(measured[command]["warnings"]):
+            told.setdefault(warning, []).append(step.name)
     summary = read_summary(steps[0].options["prepared_folder"])
     counts = summary.get("counts")
     data = describe(counts) if counts else "not prepared: all is finished"
@@ -71,6 +73,7 @@ def plan(steps):
             "",
             f"In all about {duration(seconds)}.",
             NOTE,
+            *(f"{', '.join(x)}: {warning}\n" for warning, x in told.items()),
         ]
     )
 

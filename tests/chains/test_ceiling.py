@@ -67,7 +67,7 @@ def test_a_ceiling_needs_speakers_and_trials(run, tmp_path, known, trials):
 
 
 def test_a_plan_says_that_it_is_left_out(run, monkeypatch, capsys):
-    monkeypatch.setattr(plan, "measure", lambda command: {})
+    monkeypatch.setattr(plan, "measure", lambda command: {"warnings": []})
     monkeypatch.setattr(plan, "step_row", lambda s, m: ({"step": s.name}, 0.0))
     run(False, "--plan")
     assert "left out: needs speakers and trials" in capsys.readouterr().out

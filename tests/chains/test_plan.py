@@ -86,6 +86,19 @@ def test_each_distinct_stage_is_measured_once(line, measured, tmp_path, capsys):
     assert list((tmp_path / "tmp").glob("tmp*")) == []
 
 
+def test_a_plan_tells_what_its_stages_would_warn_of(line, measured, capsys):
+    line = [x for x in line if not x.startswith("--noise_folder=")]
+    pipeline.main(line)
+    told = capsys.readouterr().out.splitlines()
+    steps = [
+        step
+        for names, colon, _ in (x.partition(": Augmentation is") for x in told)
+        for step in names.split(", ")
+        if colon
+    ]
+    assert sorted(steps) == ["again", "dino", "ssrl"]
+
+
 def test_finished_steps_are_not_measured(line, measured, tmp_path, capsys):
     path = tmp_path / "chain.yaml"
     path.write_text(path.read_text().replace("ssrl.yaml", "iterative.yaml"))
