@@ -34,13 +34,14 @@ SETTINGS = {
 }
 
 
-def make_brain(prototypes, device, precision="fp32"):
+def make_brain(prototypes, device, precision="fp32", compiled=False):
     """A DINOBrain that is ready for ``fit_batch``."""
     path = str(ROOT / "hparams/dino.yaml")
     settings = {**SETTINGS, "num_prototypes": prototypes}
     hparams = command_line.load(path, settings)
+    compiling = ["--compile", "--compile_module_keys=student"] * compiled
     _, options, _ = sb.parse_arguments(
-        [path, f"--device={device}", f"--precision={precision}"]
+        [path, f"--device={device}", f"--precision={precision}", *compiling]
     )
     brain = hparams["brain_class"](
         modules=hparams["modules"],
@@ -52,6 +53,7 @@ def make_brain(prototypes, device, precision="fp32"):
     brain.train_sampler = [None] * 1000
     brain.epoch = 2
     brain.make_state()
+    brain._compile()
     brain.init_optimizers()
     brain.modules.train()
     return brain

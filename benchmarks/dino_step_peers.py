@@ -15,6 +15,7 @@ process of its own, in turns. All keep freed memory, as our train.py does.
 
 With `--precision=bf16` forward pass and loss of each are inside of autocast,
 as they are in the loops of all three when mixed precision is asked for.
+`compiled_bf16` is ours alone, for the loops of the others do not compile.
 """
 
 import argparse
@@ -146,7 +147,8 @@ def sslsv_step(folder, batch_size, precision):
 
 def our_step(folder, batch_size, precision):
     """As in dino_step.py."""
-    brain = make_brain(NUM_PROTOTYPES, "cpu", precision)
+    compiled, _, precision = precision.rpartition("_")
+    brain = make_brain(NUM_PROTOTYPES, "cpu", precision, bool(compiled))
     batch = make_batch(batch_size)
 
     def step():
@@ -172,7 +174,7 @@ def main():
     parser.add_argument("--wespeaker", help="folder of its repository")
     parser.add_argument("--sslsv", help="folder of its repository")
     parser.add_argument(
-        "--precision", default="fp32,bf16", help="or one of them"
+        "--precision", default="fp32,bf16,compiled_bf16", help="or some of them"
     )
     parser.add_argument("--only", choices=STEPS, help="in this process")
     options = parser.parse_args()
@@ -183,6 +185,8 @@ def main():
             range(options.rounds), options.precision.split(","), names
         )
         for _, precision, name in turns:
+            if precision.startswith("compiled") and name != "ssrl_brain":
+                continue
             own = [f"--only={name}", f"--precision={precision}"]
             command = [sys.executable, *sys.argv, *own]
             subprocess.run(command, check=True)
