@@ -6,6 +6,11 @@
 Memory and time of reading the tables of so many utterances, each in a process
 of its own. Names are as long as VoxCeleb's.
 
+    OMP_NUM_THREADS=1 python benchmarks/host_memory.py --preparation=1M
+
+What the preparation of so many files takes, from their listing to the tables:
+their audio is not looked at. `listing` is the list of their names.
+
     OMP_NUM_THREADS=1 python benchmarks/host_memory.py --embeddings=300k
 
 What a rank that clusters takes, from random embeddings to the label folder:
@@ -25,7 +30,11 @@ import torch
 from common import number_of, peak_bytes, report, resident_bytes
 
 from ssrl_brain.clustering.kmeans import Clusters, kmeans
+from ssrl_brain.data.audio_check import AudioCheck
+from ssrl_brain.data.audio_files import Listing
 from ssrl_brain.data.preparation import write_table
+from ssrl_brain.data.prepare import voxceleb
+from ssrl_brain.data.prepare.corpus import write_corpus
 from ssrl_brain.data.utterances import COLUMNS, Utterances
 from ssrl_brain.evaluation.rows import Rows, ScratchArrays
 from ssrl_brain.evaluation.speakers import read_speakers
@@ -35,12 +44,17 @@ from ssrl_brain.handover.label_folder import (
 )
 
 
-def write_tables(folder, rows):
-    """Tables of a prepared folder and of a label folder."""
-    names = [
+def names_of(rows):
+    """IDs as long as VoxCeleb's."""
+    return [
         f"id{i // 200:07d}/{i // 9 * 2654435761 % 2**44:011x}/{i % 9:05d}"
         for i in range(rows)
     ]
+
+
+def write_tables(folder, rows):
+    """Tables of a prepared folder and of a label folder."""
+    names = names_of(rows)
     write_table(
         folder / "train.csv",
         COLUMNS,
@@ -92,6 +106,35 @@ def report_reading(prepare, folder, rows):
         cpu_seconds=round(seconds, 2),
     )
     del kept
+
+
+def report_preparation(folder, rows):
+    """Memory and time of writing the tables of a listing, in this process."""
+    before = resident_bytes()
+    # a number of bytes and a time of each file, all different
+    files = {f"{x}.wav": (10**6 + i, i) for i, x in enumerate(names_of(rows))}
+    listing = Listing(files, [], [], {}, {})
+    kept = resident_bytes() - before
+    (folder / "trials.txt").write_text(f"1 {min(files)} {max(files)}\n")
+    started = time.process_time()
+    write_corpus(
+        folder,
+        "unused",
+        listing,
+        voxceleb,
+        {"trials": folder / "trials.txt"},
+        lambda entries: {
+            x: AudioCheck(128000 + i % 999, 16000, "")
+            for i, x in enumerate(entries)
+        },
+    )
+    report(
+        "preparation",
+        rows=rows,
+        listing_mb_per_million=round(kept / rows),
+        peak_mb_per_million=round((peak_bytes() - before) / rows),
+        cpu_seconds=round(time.process_time() - started, 2),
+    )
 
 
 def anonymous_bytes():
@@ -164,6 +207,7 @@ def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", help="of e.g. 1M rows")
+    parser.add_argument("--preparation", help="of e.g. 1M files")
     parser.add_argument("--embeddings", help="of e.g. 300k rows")
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--clusters", type=int, default=64)
@@ -176,6 +220,10 @@ def main():
             write_tables(folder, rows)
             for read in (read_train_csv, read_label_folder, read_speakers_csv):
                 apart(report_reading, read, folder, rows)
+        if options.preparation:
+            (folder / "prepared").mkdir()
+            rows = number_of(options.preparation)
+            apart(report_preparation, folder / "prepared", rows)
         if options.embeddings:
             what = number_of(options.embeddings), options.dim, options.clusters
             for where in ("memory", "file"):

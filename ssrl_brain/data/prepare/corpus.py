@@ -1,6 +1,7 @@
 """Tables of utterances: which files are used, for training or for tests."""
 
 import functools
+import itertools
 import os
 from collections import Counter
 
@@ -34,13 +35,19 @@ def check_entries(
 ):
     """AudioCheck of every entry, see ``prepare`` for the arguments."""
     check = functools.partial(
-        check_audio,
+        check_below,
+        data_folder,
         min_seconds=min_seconds,
         silence_level=silence_level,
     )
-    paths = [os.path.join(data_folder, listing.place(e.path)) for e in entries]
-    found = parallel_map(check, paths, num_workers, "Checking audio")
+    places = [listing.place(entry.path) for entry in entries]
+    found = parallel_map(check, places, num_workers, "Checking audio")
     return dict(zip(entries, found, strict=True))
+
+
+def check_below(folder, place, **how):
+    """``check_audio`` of a place in a folder."""
+    return check_audio(os.path.join(folder, place), **how)
 
 
 def write_corpus(
@@ -157,34 +164,53 @@ def select_entries(listing, layout):
     it is there as well.
     """
     excluded = list(listing.excluded)
-    plain = {
-        layout.utterance_id(path)
-        for path in listing.files
-        if split_suffix(path)[1] not in FFMPEG_SUFFIXES
-    }
+    converted = ids_converted(listing, layout)
 
     def is_converted(path):
-        suffix = split_suffix(path)[1]
-        return suffix in FFMPEG_SUFFIXES and layout.utterance_id(path) in plain
+        return is_compressed(path) and layout.utterance_id(path) in converted
 
     paths = [path for path in listing.files if not is_converted(path)]
+    found = layout.entries(paths)
     entries = {}
-    belongs = set()
-    for entry in layout.entries(paths):
-        belongs.add(entry.path)
-        if entry.id in entries:
+    for entry in found:
+        if entries.setdefault(entry.id, entry) is not entry:
             excluded.append((entry.path, "duplicate ID"))
-        else:
-            entries[entry.id] = entry
-    excluded += [
-        (path, layout.MISMATCH) for path in paths if path not in belongs
-    ]
+    if len(found) < len(paths):
+        belongs = {entry.path for entry in found}
+        excluded += [
+            (path, layout.MISMATCH) for path in paths if path not in belongs
+        ]
     excluded += [
         (path, why_unreadable(path))
         for path in listing.unreadable
         if not is_converted(path)
     ]
     return list(entries.values()), excluded
+
+
+def is_compressed(path):
+    """Whether a file is of the formats that only the extra reads."""
+    return split_suffix(path)[1] in FFMPEG_SUFFIXES
+
+
+def ids_converted(listing, layout):
+    """IDs of such files that are there in another format as well.
+
+    Sets of all IDs would be a gigabyte for ten million files, most often for
+    nothing.
+    """
+    compressed = {
+        layout.utterance_id(path)
+        for path in itertools.chain(listing.files, listing.unreadable)
+        if is_compressed(path)
+    }
+    if not compressed:
+        return compressed
+    return compressed.intersection(
+        layout.utterance_id(path)
+        for path in listing.files
+        if not is_compressed(path)
+    )
 
 
 def write_utterances(target, train, test, checks, place):
@@ -198,24 +224,22 @@ def write_utterances(target, train, test, checks, place):
     for name, entries in [("train", train), ("test", test)]:
         if entries is None:
             continue
-        rows = []
-        for entry in entries:
-            check = checks[entry]
-            rows.append(
-                [
-                    entry.id,
-                    place(entry.path),
-                    f"{seconds(check):.6f}",
-                    check.num_frames,
-                    check.sample_rate,
-                    numbers.setdefault(entry.session, len(numbers)),
-                ]
+        rows = (
+            (
+                entry.id,
+                place(entry.path),
+                f"{seconds(checks[entry]):.6f}",
+                checks[entry].num_frames,
+                checks[entry].sample_rate,
+                numbers.setdefault(entry.session, len(numbers)),
             )
+            for entry in entries
+        )
         write_table(target / f"{name}.csv", COLUMNS, rows)
-    speakers = sorted(
-        (e.id, e.speaker) for e in train + (test or []) if e.speaker
-    )
-    if speakers:
+    known = [entry for entry in train + (test or []) if entry.speaker]
+    if known:
+        known.sort(key=lambda entry: entry.id)
+        speakers = ((entry.id, entry.speaker) for entry in known)
         write_table(target / "speakers.csv", ["ID", "speaker"], speakers)
 
 

@@ -1,5 +1,7 @@
 """What layouts share whose paths name speaker, session and utterance."""
 
+from sys import intern
+
 from ssrl_brain.data.audio_files import split_suffix
 from ssrl_brain.data.preparation import Entry
 
@@ -30,7 +32,9 @@ def entries_of(paths, grammar):
         match = grammar.fullmatch(split_suffix(path)[0])
         if match:
             id, speaker, session = match.groups()
-            found.append(Entry(path, id, f"{speaker}/{session}", speaker))
+            # Many utterances share these: millions of copies are gigabytes.
+            session, speaker = intern(f"{speaker}/{session}"), intern(speaker)
+            found.append(Entry(path, id, session, speaker))
     return found
 
 

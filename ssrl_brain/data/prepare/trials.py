@@ -41,8 +41,7 @@ def match_trials(trial_paths, entries, excluded, layout):
     reasons : dict
         Why such a name cannot be used.
     """
-    ids = {entry.id: entry.id for entry in entries}
-    ids |= {entry.path: entry.id for entry in entries}
+    ids = {entry.id for entry in entries}
     known = dict(excluded)
     known |= {layout.utterance_id(path): why for path, why in excluded}
     trials, reasons = {}, {}
@@ -50,13 +49,13 @@ def match_trials(trial_paths, entries, excluded, layout):
         lines = trials[list_name] = []
         for number, label, *pair in iterate_trials(path):
             for position, name in enumerate(pair):
-                id = ids.get(name) or ids.get(layout.utterance_id(name))
-                if id is None:
-                    reasons[name] = known.get(name) or known.get(
-                        layout.utterance_id(name), "no such audio file"
-                    )
-                else:
+                id = name if name in ids else layout.utterance_id(name)
+                if id in ids:
                     pair[position] = id
+                else:
+                    reasons[name] = known.get(name) or known.get(
+                        id, "no such audio file"
+                    )
             lines.append((number, label, *pair))
         if not lines:
             raise ValueError(f"trial list {path} has no trials")
