@@ -25,15 +25,14 @@ class _Frames(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, number):
+        rows, positions = self.rows[number], self.positions[number]
+        # once for each utterance: a video of an hour has 90,000 names
+        names = {row: self.frames.names_of(row) for row in np.unique(rows)}
         images = [
-            self.frames.read(
-                row, self.frames.names_of(row)[position], self.size
-            )
-            for row, position in zip(
-                self.rows[number], self.positions[number], strict=True
-            )
+            self.frames.read(row, names[row][position], self.size)
+            for row, position in zip(rows, positions, strict=True)
         ]
-        rows = torch.from_numpy(self.rows[number].astype(np.int64))
+        rows = torch.from_numpy(rows.astype(np.int64))
         return rows, torch.from_numpy(np.stack(images))
 
 
