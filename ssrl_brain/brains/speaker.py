@@ -98,6 +98,17 @@ class SpeakerBrain(sb.Brain):
         if self.checkpointer is not None and module.state_dict():
             self.checkpointer.add_recoverable(name, module)
 
+    def _compile(self):
+        """As the toolkit does, and the teacher as the student."""
+        super()._compile()
+        keys = self.compile_module_keys or self.modules
+        if self.compile and self.teacher is not None and "student" in keys:
+            self.teacher.compile(
+                mode=self.compile_mode,
+                fullgraph=self.compile_using_fullgraph,
+                dynamic=self.compile_using_dynamic_shape_tracing,
+            )
+
     def _wrap_distributed(self):
         if self.distributed_launch:
             wrap_(

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from ssrl_brain.networks.faster import make_faster_
+from ssrl_brain.networks.prototypes import prototype_cosines
 from ssrl_brain.system.devices import full_precision
 
 
@@ -108,9 +109,7 @@ class DINOHead(torch.nn.Module):
     def forward(self, embeddings):
         """(N, D) -> (N, K) cosines with the prototypes"""
         x = F.normalize(self.projection(embeddings), dim=-1)
-        # Dividing the (N, K) products by the norms equals normalising the
-        # (K, bottleneck) matrix, which at K = 65,536 is far larger.
-        return F.linear(x, self.prototypes) / self.prototypes.norm(dim=-1)
+        return prototype_cosines(x, self.prototypes)
 
 
 class LinearHead(torch.nn.Linear):

@@ -71,3 +71,30 @@ def test_gpus_share_the_statistics_of_student_and_teacher(
     assert not any(p.requires_grad for p in brain.teacher.parameters())
     assert not brain.teacher["encoder"].training
     assert wrapped["broadcast_buffers"] is False
+
+
+@pytest.mark.parametrize(
+    ("compile", "keys", "both"),
+    [
+        (True, ["student"], True),
+        (True, ["features"], False),
+        (True, None, True),
+        (False, None, False),
+    ],
+)
+def test_a_teacher_is_compiled_as_the_student(brain, compile, keys, both):
+    brain.compile, brain.compile_module_keys = compile, keys
+    brain.jit, brain.jit_module_keys = False, None
+    brain.compile_mode, brain.device = "default", "cpu"
+    brain.compile_using_fullgraph = False
+    brain.compile_using_dynamic_shape_tracing = None
+    student = torch.nn.Linear(2, 2)
+    brain.teacher = frozen_copy(student)
+    brain.modules = torch.nn.ModuleDict(
+        {"student": student, "features": torch.nn.Identity()}
+    )
+    before = brain.teacher.state_dict().keys()
+    brain._compile()
+    assert (brain.modules["student"] is not student) is both
+    assert (brain.teacher._compiled_call_impl is not None) is both
+    assert brain.teacher.state_dict().keys() == before
