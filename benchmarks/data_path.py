@@ -22,6 +22,7 @@ million members of tars, whose headers are read, and known of before.
 """
 
 import argparse
+import functools
 import io
 import mmap
 import os
@@ -93,13 +94,18 @@ def make_banks(folder, generator):
     )
 
 
-def utterances_per_second(datasets, batches):
-    """Through a worker's whole work, the first batch not counted."""
-    seconds = dict.fromkeys(datasets, 0.0)
+def batch_of(data, epoch):
+    """A worker's whole work for a batch."""
+    return collate([data[Key(i, epoch, 0)] for i in range(BATCH)])
+
+
+def utterances_per_second(makers, batches):
+    """Of functions from an epoch to its batch, in turns, the first not counted."""
+    seconds = dict.fromkeys(makers, 0.0)
     for epoch in range(batches + 1):
-        for name, data in datasets.items():
+        for name, make in makers.items():
             started = time.process_time()
-            collate([data[Key(i, epoch, 0)] for i in range(BATCH)])
+            make(epoch)
             if epoch:
                 seconds[name] += time.process_time() - started
     return {name: round(batches * BATCH / s) for name, s in seconds.items()}
@@ -230,11 +236,13 @@ def main():
             figures = {}
             for drawn in (None, augment):
                 views = [View(2, 4.0, drawn), View(4, 2.0, drawn)]
-                datasets = {
-                    name: CropDataset(table, folder, views, 0, RATE)
+                makers = {
+                    name: functools.partial(
+                        batch_of, CropDataset(table, folder, views, 0, RATE)
+                    )
                     for name, table in tables.items()
                 }
-                speeds = utterances_per_second(datasets, options.batches)
+                speeds = utterances_per_second(makers, options.batches)
                 for name, speed in speeds.items():
                     kind = "augmented" if drawn else "plain"
                     figures[f"{kind}_per_second_{name}"] = speed

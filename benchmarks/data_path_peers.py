@@ -24,7 +24,6 @@ does; seconds of its core are counted, the first batch left out.
 import argparse
 import random
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
@@ -32,14 +31,19 @@ import numpy as np
 import soundfile
 import torch
 from common import report
-from data_path import BATCH, RATE, SECONDS, speech_like
+from data_path import (
+    BATCH,
+    RATE,
+    SECONDS,
+    batch_of,
+    speech_like,
+    utterances_per_second,
+)
 from dino_step import make_brain
 from dino_step_peers import import_from
 
 from ssrl_brain.data.augment import NoiseReverb, augmented
 from ssrl_brain.data.bank import write_bank
-from ssrl_brain.data.batches import collate
-from ssrl_brain.data.sampler import Key
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.data.views import CropDataset, View
 from ssrl_brain.system.process import keep_freed_memory
@@ -92,19 +96,14 @@ def our_dataset(folder):
     return CropDataset(table, folder, views, 0, RATE)
 
 
-def ours(dataset, epoch):
-    """A ``CropBatch``."""
-    return collate([dataset[Key(i, epoch, 0)] for i in range(BATCH)])
-
-
 def ours_mixed(dataset, epoch):
     """Waveforms of each length."""
-    return [augmented(view) for view in ours(dataset, epoch).views]
+    return [augmented(view) for view in batch_of(dataset, epoch).views]
 
 
 def ours_features(dataset, brain, epoch):
     """Mel features of each length."""
-    return [brain.features(view) for view in ours(dataset, epoch).views]
+    return [brain.features(view) for view in batch_of(dataset, epoch).views]
 
 
 def sslsv(repository, folder):
@@ -168,18 +167,6 @@ def wespeaker(repository, folder):
     return batch
 
 
-def per_second(batches, rounds):
-    """Utterances in a second of this process, of each kind, in turns."""
-    seconds = dict.fromkeys(batches, 0.0)
-    for epoch in range(rounds + 1):
-        for name, batch in batches.items():
-            started = time.process_time()
-            batch(epoch)
-            if epoch:
-                seconds[name] += time.process_time() - started
-    return {name: round(rounds * BATCH / s, 1) for name, s in seconds.items()}
-
-
 def main():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -196,7 +183,7 @@ def main():
         dataset = our_dataset(folder)
         brain = make_brain(256, "cpu")
         batches = {
-            "ours": partial(ours, dataset),
+            "ours": partial(batch_of, dataset),
             "ours_mixed": partial(ours_mixed, dataset),
             "ours_features": partial(ours_features, dataset, brain),
         }
@@ -204,7 +191,9 @@ def main():
             batches["sslsv"] = sslsv(options.sslsv, folder)
         if options.wespeaker:
             batches["wespeaker"] = wespeaker(options.wespeaker, folder)
-        report("data_path_peers", **per_second(batches, options.rounds))
+        report(
+            "data_path_peers", **utterances_per_second(batches, options.rounds)
+        )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ the names that the trial lists use; an output that exists is refused.
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,6 @@ def main():
     parser.add_argument("--seed", type=int, default=1986)
     options = parser.parse_args()
     prepared, output = Path(options.prepared_folder), Path(options.output)
-    output.mkdir(parents=True)
     augment = NoiseReverb(
         prepared / "noise",
         prepared / "rirs",
@@ -65,6 +65,9 @@ def main():
         snr=[float(x) for x in options.snr.split(",")],
         sample_rate=RATE,
     )
+    if len(augment.choices) < 3:
+        sys.exit(f"error: {prepared} lacks a bank of noise or of rooms")
+    output.mkdir(parents=True)
     generator = np.random.default_rng(options.seed)
     table = Utterances.from_csv(prepared / "test.csv")
     for row in tqdm(range(len(table)), disable=None):

@@ -33,8 +33,8 @@ class _Cosines(torch.autograd.Function):
 def prototype_cosines(x, prototypes):
     """Cosines of vectors of length 1 with prototypes of any length.
 
-    As ``x @ normalize(prototypes).T``, but backwards with two passes over the
-    (K, D) matrix instead of the six that autograd makes of it.
+    As ``x @ normalize(prototypes).T``, but backwards with a product and one
+    pass over the (K, D) matrix, where autograd makes several.
 
     Arguments
     ---------
