@@ -146,13 +146,33 @@ def data(chain):
         ["rooms to add", "yes" if made_from.get("rirs") else "none"],
     ]
     for name, number in counts["trials"].items():
-        twice = counts["duplicate trials"].get(name, 0)
-        more = f", {twice:,} of them twice" if twice else ""
-        facts.append([f"trials in {name}", f"{number:,}{more}"])
+        facts.append([f"trials in {name}", shown_trials(counts, name, number)])
     return joined(
         tag("div", table(["what", "value"], facts), class_="facts"),
         left_out(chain.prepared),
     )
+
+
+def shown_trials(counts, name, number):
+    """A number of trials, with what to know of them.
+
+    Example
+    -------
+    >>> counts = {
+    ...     "duplicate trials": {"a": 2},
+    ...     "trials of one session": {"a": 9},
+    ... }
+    >>> shown_trials(counts, "a", 1000)
+    '1,000, 2 of them twice, 9 of one speaker in one session'
+    """
+    twice = counts["duplicate trials"].get(name, 0)
+    session = counts.get("trials of one session", {}).get(name, 0)
+    shown = [shown_count(number)]
+    if twice:
+        shown.append(f"{twice:,} of them twice")
+    if session:
+        shown.append(f"{session:,} of one speaker in one session")
+    return ", ".join(shown)
 
 
 def shown_count(number):

@@ -22,7 +22,9 @@ from ssrl_brain.data.prepare.trials import (
     refuse_empty,
     refuse_missing,
     split_missing,
+    trials_of_one_session,
     warn_lacking,
+    warn_one_session,
     write_trials,
 )
 from ssrl_brain.data.utterances import COLUMNS
@@ -101,6 +103,10 @@ def write_corpus(
         refuse_missing(trial_paths, missing)
     refuse_empty(trial_paths, usable)
     warn_lacking(trial_paths, usable)
+    one_session = trials_of_one_session(
+        usable, {e.id: e.session for e in wanted if e.id in named}
+    )
+    warn_one_session(trial_paths, one_session)
     excluded += [(entry.path, reason) for entry, reason in bad.items()]
     left_out = Counter(reason.split(":")[0] for _, reason in excluded)
     good = sorted((e for e in wanted if e not in bad), key=lambda e: e.id)
@@ -142,6 +148,9 @@ def write_corpus(
         "duplicate trials": {
             name: len(lines) - len({line[1:] for line in lines})
             for name, lines in usable.items()
+        },
+        "trials of one session": {
+            name: one for name, (one, _) in one_session.items()
         },
     }
 

@@ -138,6 +138,46 @@ def warn_lacking(trial_paths, usable):
             )
 
 
+def trials_of_one_session(trials, session_of):
+    """How many trials of one speaker are of a single session, by list.
+
+    Arguments
+    ---------
+    trials : dict
+        Lists of (line number, label, enrol, test) by name.
+    session_of : dict
+        Session of every utterance, by ID.
+
+    Returns
+    -------
+    dict
+        {name of the list: (of one session, of one speaker)}
+
+    Example
+    -------
+    >>> trials = {"x": [(1, 1, "a", "b"), (2, 1, "a", "c"), (3, 0, "a", "d")]}
+    >>> trials_of_one_session(trials, {"a": 0, "b": 0, "c": 1, "d": 2})
+    {'x': (1, 2)}
+    """
+    found = {}
+    for name, lines in trials.items():
+        pairs = [pair for _, label, *pair in lines if label == 1]
+        one = sum(session_of[a] == session_of[b] for a, b in pairs)
+        found[name] = one, len(pairs)
+    return found
+
+
+def warn_one_session(trial_paths, found):
+    """Warns of lists whose speakers could be told by their recordings."""
+    for name, (one, positive) in found.items():
+        if one > positive / 2:
+            logger.warning(
+                f"{trial_paths[name]}: {one:,} of its {positive:,} trials of "
+                "the same speaker are within one session, so that error rates "
+                "tell of rooms and microphones as well as of voices"
+            )
+
+
 def leave_out_test_speakers(entries, named):
     """Entries that trials name, or whose speaker is in no trial."""
     tested = {entry.speaker for entry in entries if entry.id in named}

@@ -146,6 +146,33 @@ def test_a_list_of_one_kind_is_told_by_its_path(tmp_path, tiny_corpus, caplog):
     assert len(list((tmp_path / "prepared/trials").iterdir())) == 3
 
 
+@pytest.mark.parametrize(
+    ("pairs", "one_session", "warned"),
+    [("00 00 01", 2, True), ("00 01", 1, False), ("01 01", 0, False)],
+)
+def test_a_list_within_sessions_is_told_and_counted(
+    tmp_path, tiny_corpus, caplog, pairs, one_session, warned
+):
+    lines = ["0 id00004/s0/0 id00005/s0/0\n"]
+    for number, (first, second) in enumerate(pairs.split()):
+        sides = f"id00004/s{first}/{number % 2} id00004/s{second}/2"
+        lines.append(f"1 {sides}\n")
+    (tmp_path / "mine.txt").write_text("".join(lines))
+    prepare(
+        data_folder=tiny_corpus["data_folder"],
+        prepared_folder=tmp_path / "prepared",
+        trial_lists=str(tmp_path / "mine.txt"),
+        min_seconds=0.3,
+        num_workers=1,
+    )
+    counts = read_json(tmp_path / "prepared/prepared.json")["counts"]
+    assert counts["trials of one session"] == {"mine": one_session}
+    told = [x.getMessage() for x in caplog.records if x.levelname == "WARNING"]
+    assert [x.startswith(f"{tmp_path}/mine.txt: 2 of its 3") for x in told] == (
+        [True] if warned else []
+    )
+
+
 def test_lists_are_found_here_first_then_with_the_data(tmp_path, monkeypatch):
     here, data = tmp_path / "here", tmp_path / "data"
     for place in (here, data):
