@@ -82,6 +82,7 @@ def stand_ins(hparams_file, folder):
         "label_folder": f"{folder}/labels",
         "head_label_folder": None,
         "tensorboard": False,
+        "train_logger": None,
     }
     return {key: value for key, value in names.items() if key in keys}
 

@@ -95,7 +95,11 @@ def build_once(step, known):
     same, folders = split(step.arguments(step.yaml, {}))
     if same not in known:
         with tempfile.TemporaryDirectory() as folder:
-            stand_ins = {"output_folder": folder, "tensorboard": False}
+            stand_ins = {
+                "output_folder": folder,
+                "tensorboard": False,
+                "train_logger": None,  # made with a run of its own
+            }
             file, _, overrides = command_line.parse(
                 step.arguments(step.yaml, stand_ins)
             )

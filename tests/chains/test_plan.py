@@ -99,6 +99,14 @@ def test_a_plan_tells_what_its_stages_would_warn_of(line, measured, capsys):
     assert sorted(steps) == ["again", "dino", "ssrl"]
 
 
+def test_a_logger_elsewhere_is_not_told_of_a_plan(line, measured, tmp_path):
+    told = tmp_path / "told"  # as a logger that opens a run when it is made
+    with open(tmp_path / "tiny.yaml", "a") as file:
+        file.write(f"train_logger: !apply:os.mkdir [{told}]\n")
+    pipeline.main(line)
+    assert len(measured) == 2 and not told.exists()
+
+
 def test_finished_steps_are_not_measured(line, measured, tmp_path, capsys):
     path = tmp_path / "chain.yaml"
     path.write_text(path.read_text().replace("ssrl.yaml", "iterative.yaml"))
