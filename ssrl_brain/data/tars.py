@@ -34,6 +34,17 @@ def is_tar(name):
     return name.lower().endswith((".tar", *COMPRESSED))
 
 
+def real_path(folder):
+    """Where links lead; a tar keeps the name by which it is known for one.
+
+    That of the Hugging Face cache is a link to a file without a suffix.
+    """
+    if not (is_tar(os.fspath(folder)) and os.path.isfile(folder)):
+        return os.path.realpath(folder)
+    parent, name = os.path.split(os.path.abspath(folder))
+    return os.path.join(os.path.realpath(parent), name)
+
+
 def contents_of(folder, tars, known=None):
     """Reads the headers of tars that are new or have changed.
 

@@ -92,6 +92,18 @@ def test_a_tar_alone_is_a_folder(tmp_path):
         list_audio(tmp_path / "y.wav")
 
 
+def test_a_tar_keeps_its_name_where_links_lead(tmp_path):
+    """As of the Hugging Face cache, whose blobs have no suffix."""
+    pack(tmp_path / "blobs/0a1b", [("a/1.wav", b"1")])
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot/x.tar").symlink_to("../blobs/0a1b")
+    (tmp_path / "linked").symlink_to("snapshot")
+    found = tars.real_path(tmp_path / "linked/x.tar")
+    assert found == os.path.realpath(tmp_path / "snapshot") + "/x.tar"
+    assert contents(found, list_audio(found)) == {"a/1.wav": b"1"}
+    assert tars.real_path(tmp_path / "linked") == os.path.dirname(found)
+
+
 def test_what_is_no_file_or_leads_out_is_named(tmp_path):
     pack(
         tmp_path / "x.tar",

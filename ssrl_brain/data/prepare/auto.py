@@ -31,7 +31,12 @@ from ssrl_brain.data.prepare.corpus import (
 )
 from ssrl_brain.data.prepare.frames import CorpusFrames
 from ssrl_brain.data.prepare.trials import find_trial_lists
-from ssrl_brain.data.tars import INDEX, read_index, write_index
+from ssrl_brain.data.tars import (
+    INDEX,
+    read_index,
+    real_path,
+    write_index,
+)
 from ssrl_brain.system.files import read_json
 from ssrl_brain.system.folders import Output, atomic_folder, check
 from ssrl_brain.system.locks import locked, replacing
@@ -125,7 +130,7 @@ def prepare(
     faces = CorpusFrames(frames_folder, num_workers) if frames_folder else None
     made_from = {
         "version": FORMAT_VERSION,
-        "data_folder": os.path.realpath(data_folder),
+        "data_folder": real_path(data_folder),
         "data": fingerprint(listing),
         "layout": layout,
         "min_seconds": float(min_seconds),
