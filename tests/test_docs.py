@@ -1,9 +1,12 @@
 """Every command in the documentation: its files and its keys exist."""
 
+import json
 import re
 import shlex
+import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import RECIPE, ROOT
@@ -198,18 +201,58 @@ def test_wrong_commands_are_found():
 
 
 def test_code_of_the_pages_is_checked_by_someone():
-    """Python is run from docs/use.md and README.md, YAML is read here."""
+    """Python is run, by tests of use.md, data.md and README.md; YAML is read."""
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         kinds = {kind for kind, _ in FENCE.findall(text)}
         assert kinds <= {"", "python", "yaml", "mermaid", "text"}, page
         if "python" in kinds:
-            assert page.name in ("use.md", "README.md") and page.parent in (
-                ROOT,
-                ROOT / "docs",
-            )
+            assert page in [
+                ROOT / "README.md",
+                ROOT / "docs/use.md",
+                ROOT / "docs/data.md",
+            ]
         for block in fences(text, "yaml"):
             assert YAML().load(block)
+
+
+def test_parquet_is_unpacked_by_the_code_of_the_page(tmp_path, monkeypatch):
+    """docs/data.md, with tables of JSON in the place of pyarrow's."""
+
+    class ParquetFile:
+        def __init__(self, path):
+            self.rows = json.loads(path.read_text())
+
+        def iter_batches(self, batch_size, columns):
+            assert columns == ["audio"]
+            for first in range(0, len(self.rows), 2):
+                rows = self.rows[first : first + 2]
+                audio = [{"path": p, "bytes": b.encode()} for p, b in rows]
+                yield {"audio": SimpleNamespace(to_pylist=lambda x=audio: x)}
+
+    tables = tmp_path / "tables/data"
+    tables.mkdir(parents=True)
+    rows = [["a/1.flac", "x"], ["1.flac", "y"], [None, "z"]]
+    (tables / "train-0.parquet").write_text(json.dumps(rows))
+    (tables / "train-1.parquet").write_text(json.dumps(rows[:1]))
+    fake = SimpleNamespace(ParquetFile=ParquetFile)
+    monkeypatch.setitem(sys.modules, "pyarrow", SimpleNamespace(parquet=fake))
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", fake)
+    line = ["unpack.py", str(tmp_path / "tables"), str(tmp_path / "audio")]
+    monkeypatch.setattr(sys, "argv", line)
+    (code,) = fences((ROOT / "docs/data.md").read_text("utf-8"), "python")
+    exec(compile(code, "data.md", "exec"), {})  # noqa: S102
+    found = {
+        str(path.relative_to(tmp_path / "audio")): path.read_text()
+        for path in (tmp_path / "audio").rglob("*.*")
+        if path.is_file()
+    }
+    assert found == {
+        "data/train-0/000000_1.flac": "x",
+        "data/train-0/000001_1.flac": "y",
+        "data/train-0/000002_audio.wav": "z",
+        "data/train-1/000000_1.flac": "x",
+    }
 
 
 def test_the_model_of_the_readme_loads(start, tmp_path, monkeypatch):

@@ -102,6 +102,33 @@ def list_audio(folder, key="data_folder", with_tars=True, known_tars=None):
     )
 
 
+def no_audio(folder):
+    """Message for a folder without audio: what it holds instead.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> no_audio(folder).removeprefix(str(folder))
+    ' holds no audio: it is empty'
+    >>> for name in ("a.parquet", "b.parquet", "README"):
+    ...     (folder / name).touch()
+    >>> no_audio(folder).removeprefix(str(folder))
+    " holds no audio but 2 .parquet, 1 without suffix; see docs/data.md, 'Parquet'"
+    """
+    found = Counter()
+    if os.path.isdir(folder):
+        for _, items in walk(folder, lambda *refused: None):
+            found.update(os.path.splitext(x.name)[1].lower() for x in items)
+    if not found:
+        return f"{folder} holds no audio: it is empty"
+    held = ", ".join(
+        f"{count:,} {suffix or 'without suffix'}"
+        for suffix, count in found.most_common(3)
+    )
+    more = "; see docs/data.md, 'Parquet'" if found[".parquet"] else ""
+    return f"{folder} holds no audio but {held}{more}"
+
+
 def list_loose(folder, listing, readable):
     """Adds the files below a folder; returns its tars, as (size, time)."""
     tars = {}

@@ -8,6 +8,7 @@ from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.data.audio_files import (
     list_audio,
+    no_audio,
     printable,
     why_unreadable,
 )
@@ -87,7 +88,7 @@ def convert_tree(
     refuse_nested(data_folder, output_folder)
     paths = sorted([*listing.files, *listing.unreadable])
     if not paths and not listing.excluded:
-        raise ValueError(f"{data_folder} holds no audio")
+        raise ValueError(no_audio(data_folder))
     targets = {
         entry.path: os.path.join(output_folder, f"{entry.id}.{format}")
         for entry in folder.entries(paths)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from ssrl_brain.data.audio_files import list_audio, printable
+from ssrl_brain.data.audio_files import list_audio, no_audio, printable
 from ssrl_brain.data.conversion import (
     begin_folder,
     refuse_nested,
@@ -120,7 +120,7 @@ def find_sources(data_folder):
 def nothing_to_pack(data_folder, failed):
     """Message for a folder without a single file."""
     if not failed:
-        return f"{data_folder} holds no audio"
+        return no_audio(data_folder)
     path, reason = failed[0]
     return (
         f"none of {len(failed):,} files in {data_folder} can be packed, the "

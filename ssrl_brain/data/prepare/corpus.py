@@ -9,6 +9,7 @@ from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.data.audio_check import check_audio
 from ssrl_brain.data.audio_files import (
+    no_audio,
     printable,
     split_suffix,
     why_unreadable,
@@ -264,10 +265,10 @@ def nothing_usable(data_folder, listing, left_out):
             f"{data_folder} holds {len(listing.unreadable):,} files like"
             f" {listing.unreadable[0]} and nothing that can be read:"
             f" {INSTALL_FFMPEG}, or convert them to wav or flac, see"
-            " README.md, 'Audio formats'"
+            " docs/data.md, 'Formats'"
         )
     if not left_out:
-        return f"{data_folder} holds no audio"
+        return no_audio(data_folder)
     return f"{data_folder} holds no usable audio: {reasons_text(left_out)}"
 
 
