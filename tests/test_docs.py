@@ -216,6 +216,15 @@ def test_code_of_the_pages_is_checked_by_someone():
             assert YAML().load(block)
 
 
+def test_files_that_the_pages_name_are_there():
+    """Those with a folder before their name; others may be of a run."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"`([\w.]+/[\w./]+\.(?:py|yaml|toml))`", text):
+            places = [ROOT, RECIPE, ROOT / "ssrl_brain", ROOT / "benchmarks"]
+            assert any((place / name).is_file() for place in places), name
+
+
 def test_parquet_is_unpacked_by_the_code_of_the_page(tmp_path, monkeypatch):
     """docs/data.md, with tables of JSON in the place of pyarrow's."""
 

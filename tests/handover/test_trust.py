@@ -181,6 +181,27 @@ def test_weights_are_never_unpickled(export, tmp_path):
     assert not os.path.exists(trap)
 
 
+def test_a_folder_of_the_hugging_face_cache_is_one(export, tmp_path):
+    """Whose files are links to blobs of the same repository."""
+    home = tmp_path / "models--me--voices"
+    snapshot = home / "snapshots/0a1b"
+    snapshot.mkdir(parents=True)
+    (home / "blobs").mkdir()
+    for number, path in enumerate(sorted(export.iterdir())):
+        path.rename(home / f"blobs/{number}")
+        (snapshot / path.name).symlink_to(f"../../blobs/{number}")
+    check_encoder_folder(snapshot)
+    (tmp_path / "link").symlink_to(snapshot)
+    assert ExportedEncoder(tmp_path / "link").sample_rate == 16000
+    (home / "blobs/deep").mkdir()
+    for elsewhere in (tmp_path / "yaml", home / "yaml", home / "blobs/deep/x"):
+        elsewhere.write_text(GOOD)
+        (snapshot / "hyperparams.yaml").unlink()
+        (snapshot / "hyperparams.yaml").symlink_to(elsewhere)
+        with pytest.raises(ValueError, match="links out of its folder"):
+            check_encoder_folder(snapshot)
+
+
 @pytest.mark.parametrize("name", ["hyperparams.yaml", "embedding_model.ckpt"])
 def test_files_that_link_elsewhere_are_refused(name, export, tmp_path):
     shutil.move(export / name, tmp_path / name)
