@@ -16,7 +16,7 @@ from ssrl_brain.chains.built import build, shapes, yaml_features
 from ssrl_brain.chains.chain_file import makes_labels
 from ssrl_brain.commands import command_line
 from ssrl_brain.handover.initial_weights import check_features
-from ssrl_brain.handover.trust import read_weights
+from ssrl_brain.handover.trust import no_encoder, read_weights
 from ssrl_brain.system.files import read_array
 
 logger = get_logger(__name__)
@@ -199,7 +199,7 @@ def weights_of(folder):
     """Path of the weights of an encoder folder."""
     path = Path(folder) / "embedding_model.ckpt"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is not an encoder folder")
+        raise no_encoder(folder, path.name)
     return path
 
 

@@ -11,7 +11,11 @@ from ruamel.yaml import YAML
 from speechbrain.inference.speaker import SpeakerRecognition
 
 from ssrl_brain.evaluation.embed import embed
-from ssrl_brain.handover.trust import check_encoder_folder, read_weights
+from ssrl_brain.handover.trust import (
+    check_encoder_folder,
+    no_encoder,
+    read_weights,
+)
 from ssrl_brain.networks.faster import constants_to_
 
 
@@ -35,10 +39,7 @@ class ExportedEncoder:
     def __init__(self, folder, device="cpu", trusted=False):
         self.folder = Path(folder)
         if not (self.folder / "hyperparams.yaml").is_file():
-            raise FileNotFoundError(
-                f"{folder} is not an encoder folder (no hyperparams.yaml): "
-                "give the export folder of a stage or a SpeechBrain model"
-            )
+            raise no_encoder(folder, "hyperparams.yaml")
         if not trusted:
             check_encoder_folder(folder)
         source = str(self.folder.absolute())

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.label_folder import read_pseudo_labels
-from ssrl_brain.handover.trust import check_layers, read_weights
+from ssrl_brain.handover.trust import check_layers, no_encoder, read_weights
 from ssrl_brain.networks.models import load_centroids_
 from ssrl_brain.networks.weights import nonfinite
 
@@ -34,11 +34,7 @@ def load_encoder_(encoder, folder):
     """
     path = Path(folder) / "embedding_model.ckpt"
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} is not an encoder folder (no embedding_model.ckpt): "
-            "give --encoder_folder=<output folder of a stage>/export, made "
-            "for instance by `python train.py hparams/dino.yaml ...`"
-        )
+        raise no_encoder(folder, path.name)
     state = read_weights(path)
     if bad := nonfinite(state):
         raise ValueError(f"{path}: {bad}: give the export of a sound run")

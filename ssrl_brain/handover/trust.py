@@ -66,6 +66,24 @@ def check_encoder_folder(folder):
         read_weights(weights)
 
 
+def no_encoder(folder, name):
+    """The error of a folder that lacks a file of an encoder.
+
+    Example
+    -------
+    >>> str(no_encoder("me/voices", "hyperparams.yaml")).split(": give ")[1]
+    '<output folder of a stage>/export, or what `hf download me/voices` prints'
+    """
+    text = (
+        f"{folder} is not an encoder folder (no {name}): give <output folder "
+        "of a stage>/export"
+    )
+    hub = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(folder))
+    if hub and not Path(folder).exists():
+        text += f", or what `hf download {folder}` prints"
+    return FileNotFoundError(text)
+
+
 def refuse_outside(folder, path):
     """Raises an error for a file that is not there, or links elsewhere."""
     if not path.is_file():
