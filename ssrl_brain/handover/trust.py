@@ -71,12 +71,12 @@ def no_encoder(folder, name):
 
     Example
     -------
-    >>> str(no_encoder("me/voices", "hyperparams.yaml")).split(": give ")[1]
-    '<output folder of a stage>/export, or what `hf download me/voices` prints'
+    >>> str(no_encoder("me/voices", "hyperparams.yaml")).split("give ")[1]
+    '--encoder_folder=<output of a stage>/export, or what `hf download me/voices` prints'
     """
     text = (
-        f"{folder} is not an encoder folder (no {name}): give <output folder "
-        "of a stage>/export"
+        f"{folder} is not an encoder folder (no {name}): give "
+        "--encoder_folder=<output of a stage>/export"
     )
     hub = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(folder))
     if hub and not Path(folder).exists():
