@@ -24,6 +24,9 @@ and with ``--genders``, a table like VoxCeleb's ``vox1_meta.csv``:
 - ``same_gender``, ``other_gender``: as ``speaker``, against two speakers of one
   gender and of two,
 - ``gender``: two speakers of one gender against two of two.
+
+Where nobody was recorded twice, ``--one_session`` takes all pairs of one speaker
+for those of two sessions, so that ``speaker`` tells of recordings as well.
 """
 
 import argparse
@@ -74,7 +77,9 @@ def probe(embeddings, speakers, sessions, genders=None):
 
 
 def rate(cosines, positive, negative):
-    """Equal error rate of two kinds of pairs, in per cent."""
+    """Equal error rate of two kinds of pairs, in per cent; None of one kind."""
+    if not (positive.any() and negative.any()):
+        return None
     return round(100 * float(eer(cosines[positive], cosines[negative])[0]), 2)
 
 
@@ -115,11 +120,14 @@ def main():
     add("--prefixes", default="", help="of the IDs to look at, by commas")
     add("--data_folder", help="audio, of unseen speakers")
     add("--genders", help="table of speakers with a column called gender")
+    add("--one_session", action="store_true", help="any pair of a speaker")
     parser.add_argument("folders", nargs="+", help="of labels or encoders")
     options = parser.parse_args()
     name = "test" if options.data_folder else "train"
     table, speakers = known_corpus(options.prepared_folder, name)
     sessions = np.asarray(table.sessions)
+    if options.one_session:  # as if each utterance were one
+        sessions = np.arange(len(table))
     rows = several_sessions(speakers, sessions)
     prefixes = tuple(options.prefixes.split(","))
     named = [table.ids[row].startswith(prefixes) for row in rows]

@@ -58,6 +58,17 @@ def test_embeddings_of_sessions_and_of_speakers_are_told_apart():
     assert of_sessions["speaker"] == 50.0
 
 
+def test_without_a_second_session_only_speakers_are_told():
+    speakers = np.repeat(np.arange(4), 5)
+    genders = np.array(["f", "m"])[speakers % 2]
+    found = session_probe.probe(
+        np.eye(4)[speakers], speakers, np.arange(20), genders
+    )
+    assert found["speaker"] == found["same_gender"] == 0.0
+    assert found["session"] is found["same_session"] is None
+    assert found["gender"] == 50.0
+
+
 def test_only_speakers_with_several_sessions_are_probed():
     speakers, sessions = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 2, 2, 3])
     rows = session_probe.several_sessions(speakers, sessions)
