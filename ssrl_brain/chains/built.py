@@ -11,6 +11,10 @@ from ruamel.yaml import YAML
 from ssrl_brain.commands import command_line
 from ssrl_brain.handover.export import inference_yaml
 
+# Overrides of a stage that is not to run: some loggers, when they are made,
+# begin a run of their own.
+NO_LOGS = {"tensorboard": False, "train_logger": None}
+
 
 class Built(NamedTuple):
     """A step as it would be trained.

@@ -20,6 +20,7 @@ import time
 import numpy as np
 import torch
 
+from ssrl_brain.chains.built import NO_LOGS
 from ssrl_brain.clustering.kmeans import Clusters
 from ssrl_brain.commands import command_line
 from ssrl_brain.commands.help import print_help
@@ -81,8 +82,7 @@ def stand_ins(hparams_file, folder):
         "encoder_folder": folder,
         "label_folder": f"{folder}/labels",
         "head_label_folder": None,
-        "tensorboard": False,
-        "train_logger": None,
+        **NO_LOGS,
     }
     return {key: value for key, value in names.items() if key in keys}
 

@@ -12,11 +12,16 @@ from typing import NamedTuple
 import numpy as np
 from speechbrain.utils.logger import get_logger
 
-from ssrl_brain.chains.built import build, shapes, yaml_features
+from ssrl_brain.chains.built import (
+    NO_LOGS,
+    build,
+    shapes,
+    yaml_features,
+)
 from ssrl_brain.chains.chain_file import makes_labels
 from ssrl_brain.commands import command_line
 from ssrl_brain.handover.initial_weights import check_features
-from ssrl_brain.handover.trust import no_encoder, read_weights
+from ssrl_brain.handover.trust import read_weights, weights_of
 from ssrl_brain.system.files import read_array
 
 logger = get_logger(__name__)
@@ -95,11 +100,7 @@ def build_once(step, known):
     same, folders = split(step.arguments(step.yaml, {}))
     if same not in known:
         with tempfile.TemporaryDirectory() as folder:
-            stand_ins = {
-                "output_folder": folder,
-                "tensorboard": False,
-                "train_logger": None,  # made with a run of its own
-            }
+            stand_ins = {"output_folder": folder, **NO_LOGS}
             file, _, overrides = command_line.parse(
                 step.arguments(step.yaml, stand_ins)
             )
@@ -193,14 +194,6 @@ def check(found, needed, encoders, labels):
                 f"dimensions, the classifier {found.head[0]} of "
                 f"{found.head[1]}: use one encoder block and one num_clusters"
             )
-
-
-def weights_of(folder):
-    """Path of the weights of an encoder folder."""
-    path = Path(folder) / "embedding_model.ckpt"
-    if not path.is_file():
-        raise no_encoder(folder, path.name)
-    return path
 
 
 def refuse_misfit(folder, theirs, own):

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from ssrl_brain.data.utterances import Utterances
 from ssrl_brain.handover.label_folder import read_pseudo_labels
-from ssrl_brain.handover.trust import check_layers, no_encoder, read_weights
+from ssrl_brain.handover.trust import check_layers, read_weights, weights_of
 from ssrl_brain.networks.models import load_centroids_
 from ssrl_brain.networks.weights import nonfinite
 
@@ -32,9 +32,7 @@ def load_encoder_(encoder, folder):
     ------
     FileNotFoundError, ValueError
     """
-    path = Path(folder) / "embedding_model.ckpt"
-    if not path.is_file():
-        raise no_encoder(folder, path.name)
+    path = weights_of(folder)
     state = read_weights(path)
     if bad := nonfinite(state):
         raise ValueError(f"{path}: {bad}: give the export of a sound run")

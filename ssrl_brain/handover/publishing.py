@@ -13,7 +13,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from speechbrain.utils.logger import get_logger
 
 from ssrl_brain.handover.encoder_folder import ExportedEncoder
-from ssrl_brain.handover.trust import read_weights
+from ssrl_brain.handover.trust import no_encoder, read_weights
 from ssrl_brain.networks.weights import nonfinite
 from ssrl_brain.system.ours import MARKER
 
@@ -63,10 +63,7 @@ def check_folder(folder):
             )
     missing = NEEDED.difference(names)
     if missing:
-        raise FileNotFoundError(
-            f"{folder} is not an encoder folder (no {min(missing)}): give the "
-            "export folder of a stage"
-        )
+        raise no_encoder(folder, min(missing))
     for name in names:
         if name in WEIGHTS:
             check_is_tensors(folder / name)

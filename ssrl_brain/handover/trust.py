@@ -84,6 +84,14 @@ def no_encoder(folder, name):
     return FileNotFoundError(text)
 
 
+def weights_of(folder):
+    """Path of the weights of an encoder folder."""
+    path = Path(folder) / "embedding_model.ckpt"
+    if not path.is_file():
+        raise no_encoder(folder, path.name)
+    return path
+
+
 def refuse_outside(folder, path):
     """Raises an error for a file that is not there, or links elsewhere."""
     if not path.is_file():
